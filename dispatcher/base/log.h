@@ -1,0 +1,34 @@
+/*
+ * log - one line per fact, to standard error.
+ *
+ * Four severities, each with one meaning: debug (for whoever asked for it),
+ * info (life), warn (we go on), error (somebody must act). Lines are
+ * "key=value" (logfmt); control bytes are escaped, so that hostile input can
+ * never forge a line. Under journald (JOURNAL_STREAM is set) each line begins
+ * with its "<N>" priority and carries no time stamp of its own.
+ *
+ *     log_warn("relay paused", "relay=%s seconds=%d", name, seconds);
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN,
+                 LOG_LEVEL_ERROR };
+
+/* Lines below level are not written. The default is info. */
+void log_set_level(enum log_level level);
+bool log_wants(enum log_level level);
+
+/* One line: the fact msg, then fields already in key=value form. A value that
+ * may hold spaces is written by the caller as key=\"...\" . */
+void log_line(enum log_level level, const char *msg, const char *fields, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_debug(msg, ...) log_line(LOG_LEVEL_DEBUG, (msg), __VA_ARGS__)
+#define log_info(msg, ...)  log_line(LOG_LEVEL_INFO, (msg), __VA_ARGS__)
+#define log_warn(msg, ...)  log_line(LOG_LEVEL_WARN, (msg), __VA_ARGS__)
+#define log_error(msg, ...) log_line(LOG_LEVEL_ERROR, (msg), __VA_ARGS__)
+
+#endif
