@@ -25,8 +25,8 @@
 
 /* What became of a letter. The numbers are stored in the ledger. */
 enum verdict {
-    VERDICT_NONE = 0,     /* not yet known */
-    VERDICT_SENT = 1,     /* the relay took responsibility: 2yz to the content */
+    VERDICT_NONE = 0, /* not yet known */
+    VERDICT_SENT = 1, /* the relay took responsibility: 2yz to the content */
     VERDICT_DEFERRED = 2, /* refused for now: tried again later */
     VERDICT_FAILED = 3,   /* refused for good, or given up */
     VERDICT_UNSURE = 4,   /* content given, reply not seen (RFC 1047) */
@@ -58,11 +58,11 @@ enum { OUTCOME_TEXT_MAX = 512 };
 
 struct outcome {
     enum verdict verdict;
-    int code;              /* SMTP reply code, 0 where no reply was seen */
-    int enhanced[3];       /* RFC 3463 class.subject.detail; 0.0.0 = none */
-    bool suppress;         /* the address itself is dead: RFC 3463 x.1.z */
-    int retry_after_s;     /* delay the relay asked for; 0 = none named */
-    struct span text;      /* reply text or our reason; control bytes escaped */
+    int code;          /* SMTP reply code, 0 where no reply was seen */
+    int enhanced[3];   /* RFC 3463 class.subject.detail; 0.0.0 = none */
+    bool suppress;     /* the address itself is dead: RFC 3463 x.1.z */
+    int retry_after_s; /* delay the relay asked for; 0 = none named */
+    struct span text;  /* reply text or our reason; control bytes escaped */
 };
 
 struct recipient {
@@ -71,15 +71,18 @@ struct recipient {
     struct span name;   /* display name; may be empty */
     struct span locale; /* may be empty */
     bool is_active;
+    struct span suppressed; /* why it must not be written to; empty = it may */
 };
 
 struct event {
     int64_t id;
     int64_t created_us; /* microseconds since 1970-01-01 UTC */
     struct span type;
-    struct span payload; /* JSON text */
-    void *parsed;        /* owned by the mail room; NULL until it has looked */
-    bool is_poison;      /* set aside: leave it out of every letter */
+    struct span payload;   /* JSON text; ptr NULL = not here, see below */
+    bool is_beyond_budget; /* not fetched for want of memory: try again */
+    void *parsed;   /* owned by the mail room; NULL until it has looked */
+    bool is_poison; /* set aside: leave it out of every letter */
+    bool is_told;   /* the log has a line about its poison */
     struct span poison_stage;  /* valid when is_poison: "render", ... */
     struct span poison_reason; /* valid when is_poison; owned by the arena */
 };
@@ -93,21 +96,32 @@ struct letter {
     struct event **events;       /* oldest first; NULL entries are not stored */
     uint32_t event_count;        /* at least 1 */
     int role;                    /* id of the role that won; 0 = none */
+    int64_t recipient_id;        /* also when its row is gone */
     struct outcome outcome;
+    bool is_requeued;  /* goes into a new batch when this one is settled */
+    bool is_counted;   /* the try counts: attempt + 1 */
+    int64_t due_in_ms; /* valid when is_requeued: from the time of settling */
 };
 
 struct batch {
-    struct list_node node;
+    struct list_node node;   /* in the engine's list of its state */
+    struct list_node leased; /* in the store's list of what we hold */
+    bool is_lost;            /* somebody else has it: start no more letters */
+    bool is_renewing;        /* a renewal that names it is under way */
     int64_t id;
     int64_t origin; /* the batch that first held these letters; names them */
     int64_t epoch;  /* fence: settling must name it */
-    int attempt;    /* 0 = first */
+    int64_t claimed_epoch; /* the epoch it was taken over from; 0 = leased */
+    int attempt;           /* 0 = first */
     enum urgency urgency;
     int64_t routed_us; /* when the origin batch was routed */
     struct arena arena;
     struct letter *letters;
     uint32_t letter_count;
-    uint32_t open_count; /* letters without a verdict */
+    uint32_t open_count;   /* letters without a decision */
+    struct event **events; /* every event of the batch once */
+    uint32_t event_count;
+    void *record; /* owned by the engine: its place in the journal */
 };
 
 #endif

@@ -20,8 +20,7 @@ void buf_init(struct buf *b, size_t cap)
 
 void buf_wrap(struct buf *b, char *memory, size_t size)
 {
-    *b = (struct buf){
-        .data = memory, .size = size, .cap = size, .fixed = true};
+    *b = (struct buf){.data = memory, .size = size, .cap = size, .fixed = true};
 }
 
 void buf_release(struct buf *b)
@@ -76,6 +75,24 @@ void buf_printf(struct buf *b, const char *format, ...)
     vsnprintf(at, (size_t)len + 1, format, args);
     va_end(args);
     b->len += (size_t)len;
+}
+
+void buf_json(struct buf *b, struct span text)
+{
+    buf_putc(b, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c == '"' || c == '\\') {
+            buf_putc(b, '\\');
+            buf_putc(b, (char)c);
+        } else if (c < 0x20) {
+            buf_printf(b, "\\u%04x", c);
+        } else {
+            buf_putc(b, (char)c);
+        }
+    }
+    buf_putc(b, '"');
 }
 
 void buf_u64(struct buf *b, unsigned long long value)

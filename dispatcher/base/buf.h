@@ -96,6 +96,8 @@ static inline struct span buf_view(const struct buf *b)
 
 void buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* text as a JSON string with its quotes (RFC 8259 §7); text is UTF-8. */
+void buf_json(struct buf *b, struct span text);
 /* Decimal digits; quicker than buf_printf. */
 void buf_u64(struct buf *b, unsigned long long value);
 /* The bytes as a C string that lives until the next write; "" when broken. */

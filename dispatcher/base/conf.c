@@ -12,179 +12,27 @@
  */
 #include "base/conf.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/conf_value.h"
 #include "base/mem.h"
 
 #define ENV_PREFIX "POSTBATCH_"
 
-/* The values of one struct: the plain sections, or one group instance. */
-struct values {
-    const struct conf_item *items;
-    size_t count;
-    char *title;   /* NULL for the plain sections */
-    void *target;
-    char **origin; /* per item: "preset", "file:12", "environment" */
-};
-
-struct conf {
-    struct values plain;
-    const struct conf_group *group;
-    struct values **instances;
-    size_t instance_count;
-};
-
-/* ---- one parser per type ---------------------------------------------- */
-
-struct unit {
-    const char *name;
-    long long factor;
-};
-
-static const struct unit time_units[] = {
-    {"ms", 1},      {"s", 1000},      {"m", 60000},
-    {"h", 3600000}, {"d", 86400000}, {NULL, 0},
-};
-
-static const struct unit byte_units[] = {
-    {"", 1}, {"k", 1024}, {"m", 1048576}, {"g", 1073741824}, {NULL, 0},
-};
-
-static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
-
-/* "30s" by a unit table; false on leftovers, overflow or a missing unit. */
-static bool parse_number(const char *text, const struct unit *units,
-                         long long *out)
-{
-    char *end = NULL;
-    long long number = 0;
-
-    errno = 0;
-    number = strtoll(text, &end, 10);
-    if (end == text || errno != 0) {
-        return false;
-    }
-    while (*end == ' ') {
-        end++;
-    }
-    for (; units->name != NULL; units++) {
-        if (strcasecmp(end, units->name) == 0) {
-            return !__builtin_mul_overflow(number, units->factor, out);
-        }
-    }
-    return number == 0 && *end == '\0' ? (*out = 0, true) : false;
-}
-
-static bool parse_bool(const char *text, bool *out)
-{
-    static const struct {
-        const char *word;
-        bool value;
-    } words[] = {{"yes", true}, {"no", false},  {"true", true}, {"false", false},
-                 {"on", true},  {"off", false}, {"1", true},    {"0", false}};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcasecmp(text, words[i].word) == 0) {
-            *out = words[i].value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct unit *units_of(enum conf_type type)
-{
-    return type == CONF_MS ? time_units
-                           : (type == CONF_BYTES ? byte_units : no_units);
-}
-
-static const char *kind_words(const struct conf_item *item)
-{
-    switch (item->type) {
-    case CONF_TEXT:
-    case CONF_SECRET: return "text";
-    case CONF_INT: return "a whole number";
-    case CONF_BOOL: return "yes or no";
-    case CONF_MS: return "a time with its unit (ms, s, m, h, d)";
-    case CONF_BYTES: return "a size in bytes (k, m, g allowed)";
-    case CONF_CHOICE: return "one of its choices";
-    }
-    return "";
-}
-
-static bool set_number(const struct conf_item *item, void *place,
-                       const char *text)
-{
-    long long number = 0;
-    long long max = item->max ? item->max : INT_MAX;
-    int value = 0;
-
-    if (!parse_number(text, units_of(item->type), &number) ||
-        number < item->min || number > max) {
-        return false;
-    }
-    value = (int)number;
-    memcpy(place, &value, sizeof(value));
-    return true;
-}
-
-static bool set_choice(const struct conf_item *item, void *place,
-                       const char *text)
-{
-    for (int i = 0; item->choices[i] != NULL; i++) {
-        if (strcasecmp(text, item->choices[i]) == 0) {
-            memcpy(place, &i, sizeof(i));
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool set_value(const struct conf_item *item, void *target,
-                      const char *text)
-{
-    void *place = (char *)target + item->offset;
-    char *copy = NULL;
-    bool truth = false;
-
-    switch (item->type) {
-    case CONF_TEXT:
-    case CONF_SECRET:
-        memcpy(&copy, place, sizeof(copy));
-        mem_free(copy);
-        copy = mem_strdup(text);
-        memcpy(place, &copy, sizeof(copy));
-        return true;
-    case CONF_BOOL:
-        if (!parse_bool(text, &truth)) {
-            return false;
-        }
-        memcpy(place, &truth, sizeof(truth));
-        return true;
-    case CONF_CHOICE: return set_choice(item, place, text);
-    case CONF_INT:
-    case CONF_MS:
-    case CONF_BYTES: return set_number(item, place, text);
-    }
-    return false;
-}
-
 /* ---- values ------------------------------------------------------------ */
 
-static void values_init(struct values *v, const struct conf_item *items,
+static void values_init(struct conf_values *v, const struct conf_item *items,
                         size_t count, void *target)
 {
-    *v = (struct values){.items = items, .count = count, .target = target};
+    *v = (struct conf_values){.items = items, .count = count, .target = target};
     v->origin = mem_calloc(count, sizeof(*v->origin));
     for (size_t i = 0; i < count; i++) {
         /* A preset that its own row refuses is a mistake in the program. */
-        if (!set_value(&items[i], target, items[i].preset)) {
+        if (!conf_set(&items[i], target, items[i].preset)) {
             fprintf(stderr, "bad preset of setting %s.%s\n", items[i].section,
                     items[i].name);
             abort();
@@ -193,21 +41,19 @@ static void values_init(struct values *v, const struct conf_item *items,
     }
 }
 
-static void values_release(struct values *v)
+static void values_release(struct conf_values *v)
 {
     for (size_t i = 0; i < v->count; i++) {
         char *text = NULL;
 
         if (v->items[i].type == CONF_TEXT || v->items[i].type == CONF_SECRET) {
-            memcpy(&text, (char *)v->target + v->items[i].offset,
-                   sizeof(text));
+            memcpy(&text, (char *)v->target + v->items[i].offset, sizeof(text));
             if (text != NULL && v->items[i].type == CONF_SECRET) {
                 explicit_bzero(text, strlen(text));
             }
             mem_free(text);
             text = NULL;
-            memcpy((char *)v->target + v->items[i].offset, &text,
-                   sizeof(text));
+            memcpy((char *)v->target + v->items[i].offset, &text, sizeof(text));
         }
         mem_free(v->origin[i]);
     }
@@ -250,9 +96,9 @@ void *conf_group_at(const struct conf *c, size_t i)
     return c->instances[i]->target;
 }
 
-static struct values *instance(struct conf *c, const char *title)
+static struct conf_values *instance(struct conf *c, const char *title)
 {
-    struct values *v = NULL;
+    struct conf_values *v = NULL;
 
     for (size_t i = 0; i < c->instance_count; i++) {
         if (strcasecmp(c->instances[i]->title, title) == 0) {
@@ -265,8 +111,8 @@ static struct values *instance(struct conf *c, const char *title)
     v->title = mem_strdup(title);
     memcpy((char *)v->target + c->group->title_offset, &v->title,
            sizeof(v->title));
-    c->instances = mem_realloc(c->instances, (c->instance_count + 1) *
-                                                 sizeof(*c->instances));
+    c->instances = mem_realloc(c->instances,
+                               (c->instance_count + 1) * sizeof(*c->instances));
     c->instances[c->instance_count++] = v;
     return v;
 }
@@ -312,12 +158,13 @@ static void complain_value(const struct source *from,
                  item->max ? " to " : " up", item->max);
     }
     complain(from, "%s.%s = \"%s\": expected %s%s", item->section, item->name,
-             item->type == CONF_SECRET ? "***" : text, kind_words(item),
+             item->type == CONF_SECRET ? "***" : text, conf_kind(item),
              expected);
 }
 
-static bool assign_in(struct values *v, const char *section, const char *name,
-                      const char *text, const struct source *from)
+static bool assign_in(struct conf_values *v, const char *section,
+                      const char *name, const char *text,
+                      const struct source *from)
 {
     for (size_t i = 0; i < v->count; i++) {
         const struct conf_item *item = &v->items[i];
@@ -326,7 +173,7 @@ static bool assign_in(struct values *v, const char *section, const char *name,
             strcasecmp(item->name, name) != 0) {
             continue;
         }
-        if (!set_value(item, v->target, text)) {
+        if (!conf_set(item, v->target, text)) {
             complain_value(from, item, text);
             return true;
         }
@@ -357,10 +204,9 @@ static void assign(struct conf *c, const char *section, const char *name,
                    const char *text, const struct source *from)
 {
     const char *title = group_title(c, section);
-    bool known = title
-                     ? assign_in(instance(c, title), c->group->section, name,
-                                 text, from)
-                     : assign_in(&c->plain, section, name, text, from);
+    bool known = title ? assign_in(instance(c, title), c->group->section, name,
+                                   text, from)
+                       : assign_in(&c->plain, section, name, text, from);
 
     if (!known) {
         complain(from,
@@ -388,8 +234,9 @@ static char *read_line(char *line, int size, void *stream)
     }
     r->from.line++;
     if (strchr(line, '\n') == NULL && !feof(r->stream)) {
-        complain(&r->from, "line longer than %d bytes: shorten it (long "
-                           "secrets go into a file)",
+        complain(&r->from,
+                 "line longer than %d bytes: shorten it (long "
+                 "secrets go into a file)",
                  size - 2);
         for (int c = 0; c != '\n' && c != EOF;) {
             c = fgetc(r->stream);
@@ -439,7 +286,7 @@ static const char *after_word(const char *name, const char *word)
                : NULL;
 }
 
-static bool assign_variable(struct values *v, const char *rest,
+static bool assign_variable(struct conf_values *v, const char *rest,
                             const char *text, const struct source *from)
 {
     for (size_t i = 0; i < v->count; i++) {
@@ -477,7 +324,7 @@ static bool read_variable(struct conf *c, const char *name, const char *text,
     return false;
 }
 
-void conf_read_environment(struct conf *c, char **environment,
+void conf_read_environment(struct conf *c, const char *const *environment,
                            struct problems *p)
 {
     for (; *environment != NULL; environment++) {
@@ -526,115 +373,4 @@ void conf_read_assignment(struct conf *c, const char *assignment,
         assign(c, left, dot + 1, equals + 1, &from);
     }
     mem_free(left);
-}
-
-/* ---- for people --------------------------------------------------------- */
-
-static void print_item_help(const struct conf_item *item, FILE *out)
-{
-    fprintf(out, "  %s = %s\n      %s", item->name,
-            *item->preset ? item->preset : "(empty)", item->help);
-    if (item->type == CONF_CHOICE) {
-        fputs(" One of:", out);
-        for (int i = 0; item->choices[i] != NULL; i++) {
-            fprintf(out, "%s %s", i ? "," : "", item->choices[i]);
-        }
-        fputc('.', out);
-    }
-    fputc('\n', out);
-}
-
-static void print_section_help(const struct conf_item *items, size_t count,
-                               const char *title, FILE *out)
-{
-    const char *section = "";
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(items[i].section, section) != 0) {
-            section = items[i].section;
-            fprintf(out, "%s[%s%s]\n", i ? "\n" : "", section, title);
-        }
-        print_item_help(&items[i], out);
-    }
-}
-
-void conf_print_reference(const struct conf *c, FILE *out)
-{
-    print_section_help(c->plain.items, c->plain.count, "", out);
-    if (c->group != NULL) {
-        fputc('\n', out);
-        print_section_help(c->group->items, c->group->item_count, " NAME",
-                           out);
-    }
-}
-
-static void print_number(const struct conf_item *item, int value, FILE *out)
-{
-    const struct unit *units = units_of(item->type);
-    const struct unit *best = &units[0];
-
-    for (; units->name != NULL; units++) {
-        if (value != 0 && value % units->factor == 0) {
-            best = units;
-        }
-    }
-    fprintf(out, "%lld%s", value / best->factor, best->name);
-}
-
-static void print_value(const struct conf_item *item, const void *target,
-                        FILE *out)
-{
-    const void *place = (const char *)target + item->offset;
-    const char *text = NULL;
-    bool truth = false;
-    int number = 0;
-
-    switch (item->type) {
-    case CONF_TEXT:
-        memcpy(&text, place, sizeof(text));
-        fputs(text, out);
-        return;
-    case CONF_SECRET:
-        memcpy(&text, place, sizeof(text));
-        fputs(*text ? "***" : "", out);
-        return;
-    case CONF_BOOL:
-        memcpy(&truth, place, sizeof(truth));
-        fputs(truth ? "yes" : "no", out);
-        return;
-    case CONF_CHOICE:
-        memcpy(&number, place, sizeof(number));
-        fputs(item->choices[number], out);
-        return;
-    case CONF_INT:
-    case CONF_MS:
-    case CONF_BYTES:
-        memcpy(&number, place, sizeof(number));
-        print_number(item, number, out);
-        return;
-    }
-}
-
-static void print_values(const struct values *v, FILE *out)
-{
-    const char *section = "";
-
-    for (size_t i = 0; i < v->count; i++) {
-        if (strcmp(v->items[i].section, section) != 0) {
-            section = v->items[i].section;
-            fprintf(out, "[%s%s%s]\n", section, v->title ? " " : "",
-                    v->title ? v->title : "");
-        }
-        fprintf(out, "%s = ", v->items[i].name);
-        print_value(&v->items[i], v->target, out);
-        fprintf(out, "    ; %s\n", v->origin[i]);
-    }
-}
-
-void conf_print_values(const struct conf *c, FILE *out)
-{
-    print_values(&c->plain, out);
-    for (size_t i = 0; i < c->instance_count; i++) {
-        print_values(c->instances[i], out);
-    }
 }

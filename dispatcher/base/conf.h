@@ -59,7 +59,7 @@ void conf_free(struct conf *c);
 /* Reads an INI file. Each mistake is a problem with file and line. */
 void conf_read_file(struct conf *c, const char *path, struct problems *p);
 /* Applies environment variables POSTBATCH_*; an unknown one is a problem. */
-void conf_read_environment(struct conf *c, char **environment,
+void conf_read_environment(struct conf *c, const char *const *environment,
                            struct problems *p);
 /* Applies "section.name=value", as from a command line. */
 void conf_read_assignment(struct conf *c, const char *assignment,

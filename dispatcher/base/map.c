@@ -47,9 +47,9 @@ static struct map_entry *slot(const struct map *m, uint64_t hash,
     size_t mask = m->size - 1;
     size_t at = (size_t)((hash * 11400714819323198485u) >> 32) & mask;
 
-    while (m->entries[at].value != NULL &&
-           (m->entries[at].hash != hash ||
-            !span_equal(m->entries[at].key, key))) {
+    while (
+        m->entries[at].value != NULL &&
+        (m->entries[at].hash != hash || !span_equal(m->entries[at].key, key))) {
         at = (at + 1) & mask;
     }
     return &m->entries[at];
@@ -63,8 +63,7 @@ static void grow(struct map *m)
     m->entries = mem_calloc(m->size, sizeof(*m->entries));
     for (size_t i = 0; i < old.size; i++) {
         if (old.entries[i].value != NULL) {
-            *slot(m, old.entries[i].hash, old.entries[i].key) =
-                old.entries[i];
+            *slot(m, old.entries[i].hash, old.entries[i].key) = old.entries[i];
         }
     }
     mem_free(old.entries);

@@ -23,7 +23,7 @@ char *mem_strndup(const char *text, size_t len)
     __attribute__((malloc, returns_nonnull));
 /* printf into a fresh string. Caller frees. */
 char *mem_printf(const char *format, ...)
-    __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+    __attribute__((malloc, returns_nonnull, format(printf, 1, 2), nonnull(1)));
 void mem_free(void *ptr);
 
 /*

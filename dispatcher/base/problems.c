@@ -54,7 +54,6 @@ void problems_print(const struct problems *p)
             fprintf(stderr, "%d:", it->line);
         }
         fprintf(stderr, "%s%s: %s\n", it->file ? " " : "",
-                it->severity == SEVERITY_ERROR ? "error" : "warning",
-                it->text);
+                it->severity == SEVERITY_ERROR ? "error" : "warning", it->text);
     }
 }

@@ -1,0 +1,33 @@
+/*
+ * embed - the files of sql/, built into the program.
+ *
+ * The table is made by sql/embed.sh; a path of NULL ends it.
+ */
+#include "base/embed.h"
+
+#include <string.h>
+
+extern const struct embed_file embed_table[];
+
+const struct embed_file *embed_find(const char *path)
+{
+    for (const struct embed_file *f = embed_table; f->path != NULL; f++) {
+        if (strcmp(f->path, path) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+const struct embed_file *embed_next(const char *prefix,
+                                    const struct embed_file *after)
+{
+    const struct embed_file *f = after ? after + 1 : embed_table;
+
+    for (; f->path != NULL; f++) {
+        if (strncmp(f->path, prefix, strlen(prefix)) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,267 @@
+/*
+ * router - decides when to route, how much at a time, and what to do when a
+ * step fails.
+ */
+#include "engine/router.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/route.h"
+
+enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000 };
+
+struct router {
+    struct route *route;
+    struct route_role *roles;
+    struct route_type *types;
+    struct arena names; /* what the types point to */
+    struct router_hooks hooks;
+    void *ctx;
+    int step_max;
+    int step_events; /* halved by an error, doubled by success */
+    bool wants_step;
+    bool wants_fanout;
+    bool is_fanning;   /* the step under way is a fan-out */
+    char *skip_reason; /* the next step skips one event */
+    struct router_counts counts;
+};
+
+/* ---- types, as the database wants them
+ * ---------------------------------------- */
+
+/* Copies spans of the catalogue into C strings; all are freed together. */
+static const char *keep_name(struct arena *a, struct span name)
+{
+    return name.len > 0 ? arena_strndup(a, name.ptr, name.len) : NULL;
+}
+
+static void fill_type(struct arena *a, struct route_type *t,
+                      const struct event_type *e)
+{
+    const struct contract *c = e->contract;
+    const char **roles = arena_calloc(a, c->role_count + 1, sizeof(*roles));
+    const char **required =
+        arena_calloc(a, c->key_count + 1, sizeof(*required));
+
+    t->name = keep_name(a, c->name);
+    t->is_mailable = c->is_mailable && !c->is_abstract;
+    t->is_gathered = c->batching == BATCHING_GATHER;
+    t->gather_max = c->batching_max > 0 ? (int)c->batching_max : 50;
+    t->urgency = c->urgency;
+    t->originator_key = keep_name(a, c->originator);
+    t->frequency = c->frequency;
+    t->fault = e->fault;
+    for (size_t i = 0; i < c->role_count; i++) {
+        roles[t->role_count++] = keep_name(a, c->roles[i]);
+    }
+    for (size_t i = 0; i < c->key_count; i++) {
+        if (c->keys[i].is_required) {
+            required[t->required_count++] = keep_name(a, c->keys[i].name);
+        }
+    }
+    t->roles = roles;
+    t->required = required;
+}
+
+/* ---- hooks of store/route
+ * ------------------------------------------------------- */
+
+static void on_ready(void *ctx)
+{
+    struct router *r = ctx;
+
+    r->step_events = r->step_max;
+    r->wants_step = true; /* look once, whatever the peeks say */
+    r->hooks.on_ready(r->ctx);
+}
+
+static void on_fault(void *ctx, const char *what, const char *why)
+{
+    (void)ctx;
+    log_error("an event type cannot be mailed; its events are set aside",
+              "type=%s why=\"%s\"", what, why);
+}
+
+/* Class 42: the statement itself is wrong (a table is gone, a right is
+ * missing), so that no event is to blame and none must be set aside. */
+static bool is_nobodys_fault(const char *error)
+{
+    return strstr(error, "(SQLSTATE 42") != NULL;
+}
+
+/* A step raised an error: smaller, and in the end without the culprit. */
+static void mend(struct router *r, const struct route_step *step)
+{
+    if (step->is_lost) {
+        r->wants_step = true;
+        return;
+    }
+    if (r->is_fanning || r->skip_reason != NULL ||
+        is_nobodys_fault(step->error)) {
+        log_error("a routing step failed", "why=\"%s\"", step->error);
+        mem_free(r->skip_reason);
+        r->skip_reason = NULL;
+        return;
+    }
+    r->wants_step = true;
+    if (r->step_events > 1) {
+        r->step_events /= 2;
+        log_warn("a routing step failed, trying a smaller one",
+                 "events=%d why=\"%s\"", r->step_events, step->error);
+        return;
+    }
+    r->skip_reason = mem_strdup(step->error);
+}
+
+static void count(struct router *r, const struct route_step *step)
+{
+    r->counts.events += (uint64_t)step->events;
+    r->counts.quarantined += (uint64_t)step->quarantined;
+    r->counts.letters += (uint64_t)step->letters;
+    r->counts.batches += (uint64_t)step->batches;
+    r->counts.steps++;
+    if (step->quarantined > 0) {
+        log_warn("events set aside", "events=%lld see=\"postbatch stats\"",
+                 (long long)step->quarantined);
+    }
+}
+
+static void on_step(void *ctx, const struct route_step *step)
+{
+    struct router *r = ctx;
+    bool found = step->events > 0 || step->letters > 0;
+
+    if (step->error != NULL) {
+        mend(r, step);
+        r->hooks.on_routed(r->ctx, 0, false);
+        return;
+    }
+    mem_free(r->skip_reason);
+    r->skip_reason = NULL;
+    count(r, step);
+    if (r->is_fanning) {
+        r->wants_fanout = !step->is_finished && !step->is_locked_out;
+    } else {
+        r->wants_step = !step->is_finished && !step->is_locked_out;
+        r->wants_fanout |= step->fanouts > 0;
+        if (r->step_events < r->step_max) {
+            r->step_events = r->step_events * 2 < r->step_max
+                                 ? r->step_events * 2
+                                 : r->step_max;
+        }
+    }
+    r->hooks.on_routed(r->ctx, step->letters, found);
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
+
+struct router *router_new(struct ev_loop *loop, const struct settings *settings,
+                          const struct catalog *catalog,
+                          const struct router_hooks *hooks, void *ctx,
+                          struct problems *problems)
+{
+    static const struct route_hooks route_hooks = {on_ready, on_step, on_fault};
+    const struct route_settings route_settings = {
+        .dsn = settings->dsn,
+        .step_events = settings->route_step,
+        .step_pairs = STEP_PAIRS,
+        .fanout_threshold = settings->fanout_threshold,
+        .fanout_step = FANOUT_STEP,
+    };
+    struct router *r = mem_calloc(1, sizeof(*r));
+    size_t type_count = 0;
+
+    arena_init(&r->names, 16 * 1024, 0);
+    r->hooks = *hooks;
+    r->ctx = ctx;
+    r->step_max = settings->route_step;
+    r->roles = route_roles_load(settings->roles_path, problems);
+    r->types = mem_calloc(catalog_count(catalog) + 1, sizeof(*r->types));
+    for (size_t i = 0; i < catalog_count(catalog); i++) {
+        const struct event_type *e = catalog_at(catalog, i);
+
+        if (!e->contract->is_abstract) {
+            fill_type(&r->names, &r->types[type_count++], e);
+        }
+    }
+    r->route = route_new(loop, &route_settings, r->types, type_count, r->roles,
+                         &route_hooks, r);
+    return r;
+}
+
+void router_start(struct router *r)
+{
+    route_start(r->route);
+}
+
+void router_free(struct router *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    route_free(r->route);
+    route_roles_free(r->roles);
+    arena_release(&r->names);
+    mem_free(r->types);
+    mem_free(r->skip_reason);
+    mem_free(r);
+}
+
+/* ---- turns ------------------------------------------------------------------
+ */
+
+bool router_is_ready(const struct router *r)
+{
+    return route_is_ready(r->route);
+}
+
+bool router_is_busy(const struct router *r)
+{
+    return route_is_busy(r->route);
+}
+
+void router_want(struct router *r)
+{
+    r->wants_step = true;
+}
+
+void router_want_fanout(struct router *r)
+{
+    r->wants_fanout = true;
+}
+
+bool router_has_work(const struct router *r)
+{
+    return r->wants_step || r->wants_fanout || router_is_busy(r);
+}
+
+bool router_turn(struct router *r, bool is_ahead)
+{
+    if (!router_is_ready(r) || router_is_busy(r) || is_ahead) {
+        return false;
+    }
+    /* Small events first: a giant one waits for the gaps between them. */
+    r->is_fanning = !r->wants_step && r->wants_fanout;
+    if (r->is_fanning) {
+        return route_run_fanout(r->route);
+    }
+    if (r->wants_step && r->skip_reason != NULL) {
+        return route_run_skip(r->route, r->skip_reason);
+    }
+    return r->wants_step && route_run_step(r->route, r->step_events);
+}
+
+const char *router_role_name(const struct router *r, int role_id)
+{
+    const char *name = route_role_name(r->route, role_id);
+
+    return name ? name : "";
+}
+
+const struct router_counts *router_counts(const struct router *r)
+{
+    return &r->counts;
+}

@@ -1,0 +1,195 @@
+/*
+ * settings - reads the sources in order and makes of them what the rooms
+ * below want to know.
+ */
+#include "engine/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "engine/settings_table.h"
+
+#define DEFAULT_FILE "/etc/postbatch.ini"
+
+extern char **environ;
+
+/* The settings with what is behind them. */
+struct holder {
+    struct settings settings; /* first: a holder is a settings */
+    struct conf *conf;
+    struct relay_settings *relays;
+};
+
+static char *text_or_null(char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+/* The first line of a file, put in *place; a problem when it cannot be. */
+static void read_secret(char **place, const char *path, const char *relay,
+                        struct problems *problems)
+{
+    char line[4096] = "";
+    FILE *file = NULL;
+
+    if (path == NULL || path[0] == '\0') {
+        return;
+    }
+    file = fopen(path, "re");
+    if (file == NULL || fgets(line, sizeof(line), file) == NULL) {
+        problems_add(problems, SEVERITY_ERROR, path, 0,
+                     "the secret of relay \"%s\" cannot be read: %s", relay,
+                     file ? "empty file" : strerror(errno));
+    } else {
+        line[strcspn(line, "\r\n")] = '\0';
+        mem_free(*place);
+        *place = mem_strdup(line);
+        explicit_bzero(line, sizeof(line));
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static void fill_relay(struct relay_settings *s, struct relay_config *c,
+                       size_t letter_max, struct problems *problems)
+{
+    read_secret(&c->password, c->password_file, c->name, problems);
+    read_secret(&c->token, c->token_file, c->name, problems);
+    relay_settings_default(s);
+    s->name = c->name;
+    s->host = text_or_null(c->host);
+    s->port = c->port;
+    s->unix_path = text_or_null(c->unix_path);
+    s->tls = (enum relay_tls)c->tls;
+    s->verify = c->verify;
+    s->ca_file = text_or_null(c->ca_file);
+    s->cert_file = text_or_null(c->cert_file);
+    s->key_file = text_or_null(c->key_file);
+    s->min_tls = (enum relay_tls_version)c->min_tls;
+    s->user = text_or_null(c->user);
+    s->password = text_or_null(c->password);
+    s->token = text_or_null(c->token);
+    s->auth = (enum relay_auth)c->auth;
+    s->allow_plain_auth = c->allow_plain_auth;
+    s->helo = text_or_null(c->helo);
+    s->source_address = text_or_null(c->source_address);
+    s->priority = c->priority;
+    s->weight = c->weight;
+    s->lanes_min = c->lanes_min;
+    s->lanes_max = c->lanes_max;
+    s->messages_per_connection = c->messages_per_connection;
+    s->connection_age_ms = c->connection_age_ms;
+    s->idle_ms = c->idle_ms;
+    s->gear = (enum gear)c->gear;
+    s->window_max = c->window_max;
+    s->letter_max = letter_max;
+    s->rate_per_s = c->rate_per_s;
+    s->rate_per_min = c->rate_per_min;
+    s->connect_rate_per_s = c->connect_rate_per_s;
+    s->rest_ms = c->rest_ms;
+    s->rest_max_ms = c->rest_max_ms;
+    s->pause_ms = c->pause_ms;
+    s->timeouts = (struct relay_timeouts){
+        .connect_ms = c->connect_timeout_ms,
+        .command_ms = c->command_timeout_ms,
+        .data_ms = c->data_timeout_ms,
+        .block_ms = c->block_timeout_ms,
+        .dot_ms = c->dot_timeout_ms,
+        .quit_ms = c->quit_timeout_ms,
+    };
+    relay_settings_check(s, problems);
+}
+
+static void fill_relays(struct holder *h, struct problems *problems)
+{
+    size_t count = conf_group_count(h->conf);
+
+    h->relays = mem_calloc(count + 1, sizeof(*h->relays));
+    h->settings.relays = mem_calloc(count + 1, sizeof(*h->settings.relays));
+    h->settings.relay_count = count;
+    for (size_t i = 0; i < count; i++) {
+        fill_relay(&h->relays[i], conf_group_at(h->conf, i),
+                   (size_t)h->settings.letter_max, problems);
+        h->settings.relays[i] = &h->relays[i];
+    }
+}
+
+/* Puts value in a text setting that was left empty. */
+static void fill_empty(char **place, const char *value)
+{
+    if ((*place)[0] == '\0') {
+        mem_free(*place);
+        *place = mem_strdup(value);
+    }
+}
+
+static void derive(struct settings *s)
+{
+    const char *at = strchr(s->from_email, '@');
+
+    fill_empty(&s->envelope_from, s->from_email);
+    fill_empty(&s->domain, at ? at + 1 : "localhost");
+    fill_empty(&s->list_id, s->domain);
+    fill_empty(&s->site_name, s->from_name);
+    fill_empty(&s->templates_path, access("templates", R_OK) == 0
+                                       ? "templates"
+                                       : POSTBATCH_SHARE "/templates");
+}
+
+const struct settings *settings_load(const char *path,
+                                     const char *const *assignments,
+                                     size_t count, struct problems *problems)
+{
+    struct holder *h = mem_calloc(1, sizeof(*h));
+
+    h->conf = conf_new(settings_items, settings_item_count, &h->settings,
+                       &settings_relay_group);
+    if (path != NULL || access(DEFAULT_FILE, F_OK) == 0) {
+        conf_read_file(h->conf, path ? path : DEFAULT_FILE, problems);
+    }
+    conf_read_environment(h->conf, (const char *const *)environ, problems);
+    for (size_t i = 0; i < count; i++) {
+        conf_read_assignment(h->conf, assignments[i], problems);
+    }
+    derive(&h->settings);
+    fill_relays(h, problems);
+    if (problems->errors > 0) {
+        settings_free(&h->settings);
+        return NULL;
+    }
+    return &h->settings;
+}
+
+void settings_free(const struct settings *settings)
+{
+    struct holder *h = (struct holder *)(uintptr_t)settings;
+
+    if (h == NULL) {
+        return;
+    }
+    mem_free(h->relays);
+    mem_free(h->settings.relays);
+    conf_free(h->conf);
+    mem_free(h);
+}
+
+void settings_print_reference(FILE *out)
+{
+    struct settings presets = {0};
+    struct conf *conf = conf_new(settings_items, settings_item_count, &presets,
+                                 &settings_relay_group);
+
+    conf_print_reference(conf, out);
+    conf_free(conf);
+}
+
+void settings_print_values(const struct settings *settings, FILE *out)
+{
+    const struct holder *h = (const struct holder *)settings;
+
+    conf_print_values(h->conf, out);
+}

@@ -1,0 +1,91 @@
+/*
+ * settings - every setting of Postbatch, in one struct filled from one table.
+ *
+ * The table in settings.c is the reference: "postbatch help settings" prints
+ * it, "postbatch check" prints the values in force and where each came from.
+ * Constant after settings_load.
+ */
+#ifndef ENGINE_SETTINGS_H
+#define ENGINE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/problems.h"
+#include "smtp/relay.h"
+
+/* What to do with a letter whose content was given and whose reply was not
+ * seen (RFC 1047): it may or may not have been delivered. */
+enum unsure_policy { UNSURE_RESEND, UNSURE_HOLD };
+
+enum ledger_replies { LEDGER_REPLIES_TROUBLE, LEDGER_REPLIES_ALL };
+
+struct settings {
+    /* [database] */
+    char *dsn;
+    /* [templates] */
+    char *templates_path;
+    char *roles_path;
+    /* [mail] */
+    char *from_name;
+    char *from_email;
+    char *envelope_from;
+    char *domain;
+    char *list_id;
+    char *site_name;
+    char *site_url;
+    char *settings_url;
+    bool precedence_bulk;
+    int letter_max;
+    /* [router] */
+    bool router_enabled;
+    int route_step;
+    int route_ahead;
+    int fanout_threshold;
+    int poll_min_ms;
+    int poll_max_ms;
+    /* [worker] */
+    int processes;
+    int lease_ms;
+    int lease_batches;
+    int letters_ahead;
+    int payload_max;
+    char *journal_path;
+    int grace_ms;
+    int stats_ms;
+    /* [retry] */
+    int retry_first_ms;
+    int retry_max_ms;
+    int retry_attempts;
+    int give_up_ms;
+    int unsure;
+    /* [ledger] */
+    int ledger_replies;
+    /* [log] */
+    int log_level;
+    /* [relay NAME], in the order of the file */
+    const struct relay_settings **relays;
+    size_t relay_count;
+};
+
+struct conf;
+
+/*
+ * Reads presets, then the file (path NULL: /etc/postbatch.ini if it exists),
+ * then the environment, then count assignments "section.name=value". Returns
+ * NULL when there were errors, which are in problems. The settings point into
+ * *conf; free it with settings_free when they are no longer used.
+ */
+const struct settings *settings_load(const char *path,
+                                     const char *const *assignments,
+                                     size_t count, struct problems *problems);
+/* Frees what settings_load has returned; NULL is allowed. */
+void settings_free(const struct settings *settings);
+
+/* All settings with preset, bounds and help. */
+void settings_print_reference(FILE *out);
+/* The values in force with their origin. */
+void settings_print_values(const struct settings *settings, FILE *out);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * worker_inner - what the files of the worker share; private to them.
+ */
+#ifndef ENGINE_WORKER_INNER_H
+#define ENGINE_WORKER_INNER_H
+
+#include <ev.h>
+
+#include "engine/journal.h"
+#include "engine/retry.h"
+#include "engine/router.h"
+#include "engine/stats.h"
+#include "engine/worker.h"
+#include "mail/composer.h"
+#include "smtp/pool.h"
+#include "store/queue.h"
+
+enum worker_state {
+    WORKER_STARTING, /* no database yet, or the journal is being worked off */
+    WORKER_RUNNING,
+    WORKER_STOPPING, /* nothing new; what is in flight gets its verdict */
+    WORKER_LEAVING,  /* all is settled; saying goodbye */
+    WORKER_GONE,
+};
+
+struct worker {
+    const struct settings *settings;
+    struct worker_options options;
+    enum worker_state state;
+    struct ev_loop *loop;
+    struct queue *queue;
+    struct router *router; /* NULL when router.enabled is off */
+    struct pool *pool;
+    struct composer *composer;
+    struct journal *journal; /* NULL: none */
+    struct retry_policy retry;
+    struct stats stats;
+
+    struct list waiting[URGENCY_BULK + 1]; /* letters, by urgency */
+    size_t waiting_count;
+    struct list batches; /* that are not being settled, by node */
+    size_t begun_count;  /* letters that lanes have */
+    bool wants_lease;    /* batches may be due */
+    bool has_recovered;  /* the journal of an earlier life is worked off */
+    int64_t ahead;       /* letters known to wait in batches */
+    int64_t found_ms;    /* when there was something to do last */
+    bool routed_something;
+
+    struct ev_prepare turn;
+    struct ev_timer poll;
+    struct ev_timer renew;
+    struct ev_timer house;
+    struct ev_timer tell;
+    struct ev_timer progress;
+    struct ev_timer grace;
+    struct ev_signal on_term;
+    struct ev_signal on_int;
+};
+
+static inline uint32_t letter_index(const struct letter *l)
+{
+    return (uint32_t)(l - l->batch->letters);
+}
+
+/* ---- worker_letters.c: letters to lanes, outcomes back
+ * -------------------------- */
+
+extern const struct pool_ops worker_pool_ops;
+/* A leased batch: its letters wait for a lane, or, when an earlier life had
+ * begun them, are judged by the journal. */
+void letters_take(struct worker *w, struct batch *batch);
+/* Takes every letter that waits off the queue: batches that were not touched
+ * go back whole, others are settled with the rest queued again. */
+void letters_put_back(struct worker *w);
+/* The batch's events are not needed any more; frees it. */
+void letters_release_batch(struct batch *batch);
+
+/* ---- worker_recover.c: the journal
+ * ------------------------------------------------ */
+
+/* Opens the journal by settings; warns when there is none. */
+struct journal *recover_open(const struct settings *settings, int index);
+/* Asks for the batches of an earlier life; false when there are none. */
+bool recover_begin(struct worker *w);
+/* Their batches have come (or not): what did not come is forgotten. */
+void recover_end(struct worker *w, struct batch **batches, size_t count);
+
+#endif

@@ -1,0 +1,420 @@
+/*
+ * worker_letters - letters to lanes, outcomes back.
+ *
+ *     waiting ──on_next──▶ composed ──on_begun──▶ in flight ──on_done──▶ judged
+ *        ▲                    │                                            │
+ *        └────on_returned─────┘                   the batch's last: settle ▼
+ *
+ * Every letter is judged exactly once, by judge(): it decides what a verdict
+ * means for the letter's future (sent, tried again, given up, held) and
+ * counts. A batch whose letters are all judged is settled.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/worker_inner.h"
+#include "mail/address.h"
+
+/* ---- judging
+ * ---------------------------------------------------------------------- */
+
+static void settle_if_complete(struct worker *w, struct batch *batch)
+{
+    if (batch->open_count > 0) {
+        return;
+    }
+    list_remove(&w->batches, &batch->node);
+    queue_settle(w->queue, batch);
+}
+
+/* Goes into a new batch; counted: the try counts. */
+static void requeue(struct letter *l, int64_t due_in_ms, bool is_counted)
+{
+    l->is_requeued = true;
+    l->is_counted = is_counted;
+    l->due_in_ms = due_in_ms;
+}
+
+static void retry_later(struct worker *w, struct letter *l)
+{
+    const struct batch *batch = l->batch;
+    int64_t age_ms = (clock_wall_us() - batch->routed_us) / 1000;
+    int64_t delay_ms =
+        retry_delay_ms(&w->retry, batch->attempt + 1, age_ms,
+                       (int64_t)l->outcome.retry_after_s * 1000, drand48());
+    char *words = NULL;
+
+    if (delay_ms != RETRY_GIVE_UP) {
+        requeue(l, delay_ms, true);
+        return;
+    }
+    words = arena_printf(&l->batch->arena, "given up after %d tries: %.*s",
+                         batch->attempt + 1, SPAN_ARG(l->outcome.text));
+    l->outcome.verdict = VERDICT_FAILED;
+    if (words != NULL) {
+        l->outcome.text = span_of(words);
+    }
+    w->stats.given_up++;
+}
+
+/* The letter's outcome is in place: what follows from it. */
+static void judge(struct worker *w, struct letter *l)
+{
+    switch (l->outcome.verdict) {
+    case VERDICT_DEFERRED: retry_later(w, l); break;
+    case VERDICT_UNSURE:
+        if (w->settings->unsure == UNSURE_RESEND) {
+            requeue(l, 0, true);
+        }
+        break;
+    case VERDICT_NONE:
+    case VERDICT_SENT:
+    case VERDICT_FAILED:
+    case VERDICT_SKIPPED:
+    case VERDICT_RESENT: break;
+    }
+    stats_count(&w->stats, l->outcome.verdict);
+    l->batch->open_count--;
+    settle_if_complete(w, l->batch);
+}
+
+static void judge_as(struct worker *w, struct letter *l, enum verdict verdict,
+                     struct span reason)
+{
+    l->outcome = (struct outcome){.verdict = verdict, .text = reason};
+    judge(w, l);
+}
+
+/* ---- the queue of letters that wait
+ * ------------------------------------------------- */
+
+static void wait_at_end(struct worker *w, struct letter *l)
+{
+    list_append(&w->waiting[l->batch->urgency], &l->node);
+    w->waiting_count++;
+}
+
+static struct letter *take_waiting(struct worker *w)
+{
+    for (int u = URGENCY_URGENT; u <= URGENCY_BULK; u++) {
+        struct list_node *n = list_take(&w->waiting[u]);
+
+        if (n != NULL) {
+            w->waiting_count--;
+            return LIST_OF(n, struct letter, node);
+        }
+    }
+    return NULL;
+}
+
+void letters_take(struct worker *w, struct batch *batch)
+{
+    struct journal_batch *record = batch->record;
+
+    list_append(&w->batches, &batch->node);
+    for (uint32_t i = 0; i < batch->letter_count; i++) {
+        struct letter *l = &batch->letters[i];
+
+        if (batch->claimed_epoch != 0 && record != NULL) {
+            l->outcome = journal_outcome(record, i);
+        }
+        if (l->outcome.verdict == VERDICT_NONE) {
+            wait_at_end(w, l);
+        }
+    }
+    /* Only now: judging the last one settles the batch. */
+    for (uint32_t i = 0, n = batch->letter_count; i < n; i++) {
+        struct letter *l = &batch->letters[i];
+
+        if (l->outcome.verdict != VERDICT_NONE) {
+            bool is_last = batch->open_count == 1;
+
+            judge(w, l);
+            if (is_last) {
+                return;
+            }
+        }
+    }
+}
+
+/* ---- what lanes ask and tell
+ * ---------------------------------------------------------- */
+
+static bool is_beyond_budget(const struct letter *l)
+{
+    for (uint32_t i = 0; i < l->event_count; i++) {
+        if (l->events[i]->is_beyond_budget) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Judges letters that need no lane; true when l is one of them. */
+static bool is_judged_here(struct worker *w, struct letter *l)
+{
+    if (l->batch->is_lost) {
+        judge_as(w, l, VERDICT_NONE, SPAN_NONE); /* another worker sends it */
+    } else if (l->recipient == NULL) {
+        judge_as(w, l, VERDICT_SKIPPED, SPAN_LIT("no such recipient any more"));
+    } else if (!l->recipient->is_active) {
+        judge_as(w, l, VERDICT_SKIPPED, SPAN_LIT("recipient is inactive"));
+    } else if (l->recipient->suppressed.len > 0) {
+        judge_as(w, l, VERDICT_SKIPPED, l->recipient->suppressed);
+    } else if (is_beyond_budget(l)) {
+        requeue(l, 0, false);
+        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void log_poison(const struct letter *l)
+{
+    for (uint32_t i = 0; i < l->event_count; i++) {
+        struct event *e = l->events[i];
+
+        if (e->is_poison && !e->is_told) {
+            e->is_told = true;
+            log_warn("event set aside", "event=%lld type=%.*s why=\"%.*s\"",
+                     (long long)e->id, SPAN_ARG(e->type),
+                     SPAN_ARG(e->poison_reason));
+        }
+    }
+}
+
+/* Composes the letter behind what is in content; false when it was judged. */
+static bool compose(struct worker *w, struct letter *l, struct buf *content)
+{
+    size_t before = content->len;
+
+    for (;;) {
+        switch (composer_write(w->composer, l, content)) {
+        case COMPOSE_DONE: w->stats.bytes += content->len - before; return true;
+        case COMPOSE_POISON:
+            buf_truncate(content, before);
+            log_poison(l);
+            break; /* again, without it */
+        case COMPOSE_NO_EVENTS:
+            buf_truncate(content, before);
+            log_poison(l);
+            judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+            return false;
+        case COMPOSE_ADDRESS:
+            buf_truncate(content, before);
+            judge_as(w, l, VERDICT_FAILED, l->outcome.text);
+            return false;
+        case COMPOSE_NO_ROOM:
+            buf_truncate(content, before);
+            judge_as(w, l, VERDICT_FAILED,
+                     SPAN_LIT("the letter is larger than mail.letter_max"));
+            return false;
+        }
+    }
+}
+
+/* The envelope recipient: the domain as A-labels, which every relay takes. */
+static bool address(struct letter *l, struct parcel *out)
+{
+    struct span email = l->recipient->email;
+    struct buf ascii;
+
+    out->to = email;
+    switch (address_check(email, NULL)) {
+    case ADDRESS_OK: return true;
+    case ADDRESS_NEEDS_SMTPUTF8: out->needs_smtputf8 = true; return true;
+    case ADDRESS_IDN_DOMAIN:
+        buf_init(&ascii, ADDRESS_MAX + 1);
+        if (address_to_ascii(email, &ascii)) {
+            out->to = arena_span(&l->batch->arena, buf_view(&ascii));
+            buf_release(&ascii);
+            return out->to.ptr != NULL;
+        }
+        buf_release(&ascii);
+        return false;
+    case ADDRESS_INVALID: return false;
+    }
+    return false;
+}
+
+static enum pool_next on_next(void *ctx, struct parcel *out,
+                              struct buf *content)
+{
+    struct worker *w = ctx;
+    struct letter *l = NULL;
+
+    while ((l = take_waiting(w)) != NULL) {
+        size_t before = content->len;
+
+        if (is_judged_here(w, l) || !compose(w, l, content)) {
+            continue;
+        }
+        *out = (struct parcel){
+            .letter = l,
+            .from = span_of(w->settings->envelope_from),
+            .urgency = l->batch->urgency,
+        };
+        if (!address(l, out)) {
+            buf_truncate(content, before);
+            judge_as(w, l, VERDICT_FAILED,
+                     SPAN_LIT("the address cannot be put into an envelope"));
+            continue;
+        }
+        w->begun_count++;
+        return POOL_NEXT_GIVEN;
+    }
+    return POOL_NEXT_NONE;
+}
+
+static void on_begun(void *ctx, void *letter)
+{
+    const struct letter *l = letter;
+
+    (void)ctx;
+    if (l->batch->record != NULL) {
+        journal_begun(l->batch->record, letter_index(l));
+    }
+}
+
+static void on_returned(void *ctx, void *letter)
+{
+    struct worker *w = ctx;
+    struct letter *l = letter;
+
+    w->begun_count--;
+    if (l->batch->record != NULL) {
+        journal_returned(l->batch->record, letter_index(l));
+    }
+    if (w->state >= WORKER_STOPPING) {
+        requeue(l, 0, false);
+        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+        return;
+    }
+    list_prepend(&w->waiting[l->batch->urgency], &l->node);
+    w->waiting_count++;
+}
+
+static void on_done(void *ctx, void *letter, const struct outcome *outcome,
+                    const struct relay *relay)
+{
+    struct worker *w = ctx;
+    struct letter *l = letter;
+
+    (void)relay;
+    w->begun_count--;
+    l->outcome = *outcome;
+    /* Most replies are never kept: copy only what somebody will read. */
+    l->outcome.text = SPAN_NONE;
+    if (outcome->verdict != VERDICT_SENT ||
+        w->settings->ledger_replies == LEDGER_REPLIES_ALL) {
+        l->outcome.text = arena_span(&l->batch->arena, outcome->text);
+        if (l->outcome.text.ptr == NULL) {
+            l->outcome.text = SPAN_NONE;
+        }
+    }
+    if (l->batch->record != NULL) {
+        journal_answered(l->batch->record, letter_index(l), outcome);
+    }
+    if (outcome->verdict == VERDICT_FAILED ||
+        outcome->verdict == VERDICT_UNSURE) {
+        log_info(outcome->verdict == VERDICT_FAILED ? "letter failed"
+                                                    : "letter unsure",
+                 "batch=%lld recipient=%lld event=%lld code=%d reply=\"%.*s\"",
+                 (long long)l->batch->origin, (long long)l->recipient_id,
+                 (long long)l->events[0]->id, outcome->code,
+                 SPAN_ARG(outcome->text));
+    }
+    judge(w, l);
+}
+
+static void on_alarm(void *ctx, const struct relay *relay, const char *what)
+{
+    (void)ctx;
+    log_error("relay trouble", "relay=%s why=\"%s\"", relay->settings.name,
+              what);
+}
+
+const struct pool_ops worker_pool_ops = {
+    .next = on_next,
+    .begun = on_begun,
+    .done = on_done,
+    .returned = on_returned,
+    .alarm = on_alarm,
+};
+
+/* ---- stopping
+ * ---------------------------------------------------------------------------
+ */
+
+static bool is_untouched(const struct batch *batch)
+{
+    if (batch->open_count < batch->letter_count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < batch->letter_count; i++) {
+        if (batch->letters[i].node.next == NULL) {
+            return false; /* with a lane */
+        }
+    }
+    return true;
+}
+
+static void forget_waiting(struct worker *w, struct letter *l)
+{
+    list_remove(&w->waiting[l->batch->urgency], &l->node);
+    w->waiting_count--;
+}
+
+static void put_back_whole(struct worker *w, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->letter_count; i++) {
+        forget_waiting(w, &batch->letters[i]);
+    }
+    list_remove(&w->batches, &batch->node);
+    if (batch->record != NULL) {
+        journal_remove(batch->record);
+    }
+    for (uint32_t i = 0; i < batch->event_count; i++) {
+        event_release(batch->events[i]);
+    }
+    queue_give_back(w->queue, &batch, 1);
+}
+
+void letters_put_back(struct worker *w)
+{
+    struct list_node *n = list_first(&w->batches);
+
+    while (n != NULL) {
+        struct batch *batch = LIST_OF(n, struct batch, node);
+
+        n = list_after(&w->batches, n);
+        if (is_untouched(batch)) {
+            put_back_whole(w, batch);
+            continue;
+        }
+        for (uint32_t i = 0, count = batch->letter_count; i < count; i++) {
+            struct letter *l = &batch->letters[i];
+
+            if (l->node.next != NULL) {
+                bool is_last = batch->open_count == 1;
+
+                forget_waiting(w, l);
+                requeue(l, 0, false);
+                judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+                if (is_last) {
+                    break; /* the batch is being settled */
+                }
+            }
+        }
+    }
+}
+
+void letters_release_batch(struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->event_count; i++) {
+        event_release(batch->events[i]);
+    }
+    batch_free(batch);
+}

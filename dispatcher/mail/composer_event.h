@@ -1,0 +1,36 @@
+/*
+ * composer_event - an event made ready for templates; private to the composer.
+ */
+#ifndef MAIL_COMPOSER_EVENT_H
+#define MAIL_COMPOSER_EVENT_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "mail/catalog.h"
+#include "mail/payload.h"
+#include "model.h"
+
+/* What event->parsed points to. */
+struct prepared {
+    const struct event_type *type;
+    json_t *payload; /* checked, cut, and with "event" about itself */
+};
+
+/*
+ * Fills event->parsed. Unknown keys go to on_unknown. False when the event is
+ * poison: *stage and why say where and why. scratch is used and cleared.
+ */
+bool event_prepare(struct event *event, const struct catalog *catalog,
+                   payload_unknown_fn *on_unknown, void *ctx,
+                   struct buf *scratch, const char **stage, struct buf *why);
+
+static inline const struct prepared *event_prepared(const struct event *event)
+{
+    return event->parsed;
+}
+
+/* "file:12: reason" */
+void fault_write(struct buf *out, const struct template_fault *fault);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * composer_state - what a composer holds; private to the composer.
+ */
+#ifndef MAIL_COMPOSER_STATE_H
+#define MAIL_COMPOSER_STATE_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "mail/composer.h"
+#include "mail/composer_event.h"
+#include "mail/message.h"
+
+struct composer {
+    struct composer_settings settings; /* texts are copies */
+    const struct catalog *catalog;
+
+    json_t *base; /* what templates see below the payload */
+    json_t *recipient_name;
+    json_t *recipient_email;
+    json_t *greeting;
+    json_t *role;
+    json_t *events;
+    json_t *event_count;
+
+    char **roles; /* by id; NULL = unknown */
+    int role_count;
+
+    composer_drift_fn *on_drift;
+    void *drift_ctx;
+    struct map drift_seen; /* "type key" -> itself */
+    struct arena drift_names;
+
+    struct buf subject; /* scratch, one letter at a time */
+    struct buf thread;
+    struct buf text;
+    struct buf html;
+    struct buf ids;    /* message id, thread id, list id */
+    struct buf values; /* header values, one after the other */
+    struct buf why;
+    struct message_header *headers;
+    size_t header_room;
+};
+
+/* The name of a role, or "". */
+static inline const char *composer_role(const struct composer *c, int id)
+{
+    return id > 0 && id < c->role_count && c->roles[id] ? c->roles[id] : "";
+}
+
+/* Tells of an unknown key, if it is the first time. */
+struct drift {
+    struct composer *c;
+    const struct event *event;
+};
+void composer_drift(void *drift, struct span key);
+
+#endif

@@ -1,0 +1,407 @@
+/*
+ * composer_write - from a letter to the bytes that go to the relay.
+ *
+ * Templates see two objects: `base`, which belongs to the composer and is
+ * changed in place from letter to letter (recipient, role, site, events), and
+ * above it the payload of the newest event. Payloads have no key of the names
+ * that are in base, so neither can hide the other.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mail/address.h"
+#include "mail/composer_state.h"
+
+enum {
+    IDS_LISTED = 50, /* events named in X-Postbatch-Event */
+    OWN_HEADERS = 3,
+};
+
+/* A letter on its way through the composer. */
+struct work {
+    struct composer *c;
+    struct letter *letter;
+    struct event *newest;          /* of those that are not poison */
+    uint32_t event_count;          /* that are not poison */
+    const struct event_type *type; /* of the newest */
+    size_t header_count;
+};
+
+/* --- poison ------------------------------------------------------------------
+ */
+
+/* c->why becomes the reason. */
+static enum compose_result poison(struct work *w, struct event *event,
+                                  const char *stage)
+{
+    struct composer *c = w->c;
+
+    c->why.broken = false; /* a reason that was too long is cut */
+    event->is_poison = true;
+    event->poison_stage = span_of(stage);
+    event->poison_reason =
+        arena_span(&w->letter->batch->arena, buf_view(&c->why));
+    if (event->poison_reason.ptr == NULL) {
+        event->poison_reason = SPAN_LIT("(no room for the reason)");
+    }
+    return COMPOSE_POISON;
+}
+
+/* --- context -----------------------------------------------------------------
+ */
+
+static bool set_string(json_t *value, struct span text)
+{
+    return json_string_setn_nocheck(value, text.ptr ? text.ptr : "",
+                                    text.len) == 0;
+}
+
+static bool set_role(struct composer *c, int id)
+{
+    const char *name = composer_role(c, id);
+
+    buf_clear(&c->values);
+    for (; *name != '\0'; name++) {
+        buf_putc(&c->values, *name == '_' ? ' ' : *name);
+    }
+    return set_string(c->role, buf_view(&c->values));
+}
+
+/* Prepares the events that are not poison. */
+static enum compose_result prepare_events(struct work *w)
+{
+    struct composer *c = w->c;
+
+    for (uint32_t i = 0; i < w->letter->event_count; i++) {
+        struct event *event = w->letter->events[i];
+        struct drift drift = {c, event};
+        const char *stage = NULL;
+
+        if (event->is_poison) {
+            continue;
+        }
+        buf_clear(&c->why);
+        if (event->parsed == NULL &&
+            !event_prepare(event, c->catalog, composer_drift, &drift,
+                           &c->subject, &stage, &c->why)) {
+            return poison(w, event, stage);
+        }
+        w->newest = event;
+        w->event_count++;
+    }
+    return w->event_count > 0 ? COMPOSE_DONE : COMPOSE_NO_EVENTS;
+}
+
+/*
+ * Sets base for the letter; with only != NULL, as if it had this event only.
+ * False without memory: base may then speak of another letter.
+ */
+static bool set_base(struct work *w, const struct event *only)
+{
+    struct composer *c = w->c;
+    const struct recipient *to = w->letter->recipient;
+    const uint32_t count = only ? 1 : w->event_count;
+    bool ok = json_array_clear(c->events) == 0;
+
+    for (uint32_t i = 0; i < w->letter->event_count && ok; i++) {
+        const struct event *event = w->letter->events[i];
+
+        if (!event->is_poison && (only == NULL || only == event)) {
+            ok = json_array_append(c->events, event_prepared(event)->payload) ==
+                 0;
+        }
+    }
+    return ok && set_string(c->recipient_name, to->name) &&
+           set_string(c->recipient_email, to->email) &&
+           set_string(c->greeting, to->name.len > 0 ? to->name : to->email) &&
+           set_role(c, w->letter->role) &&
+           json_integer_set(c->event_count, count) == 0 &&
+           json_object_set_new(c->base, "several", json_boolean(count > 1)) ==
+               0;
+}
+
+/* --- rendering ---------------------------------------------------------------
+ */
+
+/* Appends t to out, about this event. False: c->why has the reason. */
+static bool render(struct work *w, const struct event *event,
+                   const struct template *t, struct buf *out)
+{
+    json_t *const stack[] = {w->c->base, event_prepared(event)->payload};
+    struct template_fault fault;
+
+    if (t == NULL || template_render(t, stack, 2, out, &fault)) {
+        return true;
+    }
+    buf_clear(&w->c->why);
+    fault_write(&w->c->why, &fault);
+    return false;
+}
+
+static void add_header(struct work *w, struct span name, size_t from)
+{
+    struct composer *c = w->c;
+
+    /* For now the value is an offset: the buf may still move. */
+    c->headers[w->header_count++] = (struct message_header){
+        name, {(const char *)(uintptr_t)from, c->values.len - from}};
+}
+
+static void own_headers(struct work *w)
+{
+    struct composer *c = w->c;
+    struct buf *values = &c->values;
+    size_t from = values->len;
+    uint32_t listed = 0;
+
+    buf_span(values, w->type->name);
+    add_header(w, SPAN_LIT("X-Postbatch-Type"), from);
+    from = values->len;
+    buf_puts(values, composer_role(c, w->letter->role));
+    add_header(w, SPAN_LIT("X-Postbatch-Role"), from);
+    from = values->len;
+    for (uint32_t i = 0; i < w->letter->event_count; i++) {
+        const struct event *event = w->letter->events[i];
+
+        if (!event->is_poison && listed < IDS_LISTED) {
+            buf_printf(values, "%s%" PRId64, listed++ ? " " : "", event->id);
+        }
+    }
+    add_header(w, SPAN_LIT("X-Postbatch-Event"), from);
+}
+
+static bool render_headers(struct work *w, const struct event *event)
+{
+    struct composer *c = w->c;
+    const struct contract *contract = w->type->contract;
+    const size_t most = OWN_HEADERS + contract->header_count;
+
+    if (c->header_room < most) {
+        c->headers = mem_realloc(c->headers, most * sizeof(*c->headers));
+        c->header_room = most;
+    }
+    w->header_count = 0;
+    buf_clear(&c->values);
+    own_headers(w);
+    for (size_t i = 0; i < contract->header_count; i++) {
+        size_t from = c->values.len;
+
+        if (!render(w, event, w->type->headers[i], &c->values)) {
+            return false;
+        }
+        add_header(w, contract->headers[i].name, from);
+    }
+    for (size_t i = 0; i < w->header_count; i++) {
+        struct span *value = &c->headers[i].value;
+
+        value->ptr = c->values.data + (uintptr_t)value->ptr;
+    }
+    return true;
+}
+
+/* All that templates have to say, into the scratch bufs. */
+static bool render_all(struct work *w, const struct event *event)
+{
+    struct composer *c = w->c;
+
+    buf_clear(&c->subject);
+    buf_clear(&c->thread);
+    buf_clear(&c->text);
+    buf_clear(&c->html);
+    return render(w, event, w->type->text, &c->text) &&
+           render(w, event, w->type->html, &c->html) &&
+           render_headers(w, event) &&
+           render(w, event, w->type->thread, &c->thread) &&
+           render(w, event, w->type->subject, &c->subject);
+}
+
+/*
+ * Whose fault is it that a letter about several events cannot be rendered?
+ * Of the first that cannot be rendered alone either; or else, because then
+ * the letter is only too much in all, of the one with most to say.
+ */
+static struct event *culprit(struct work *w)
+{
+    struct event *largest = w->newest;
+
+    if (w->event_count == 1) {
+        return w->newest;
+    }
+    for (uint32_t i = 0; i < w->letter->event_count; i++) {
+        struct event *event = w->letter->events[i];
+
+        if (event->is_poison) {
+            continue;
+        }
+        w->type = event_prepared(event)->type;
+        if (set_base(w, event) && !render_all(w, event)) {
+            return event;
+        }
+        if (event->payload.len > largest->payload.len) {
+            largest = event;
+        }
+    }
+    return largest;
+}
+
+/* --- the message -------------------------------------------------------------
+ */
+
+/* Spans of c->ids, taken when nothing more is written there. */
+struct ids {
+    struct span message;
+    struct span thread;
+    struct span list;
+};
+
+/* pb.ORIGIN.RECIPIENT.EVENT@domain, of stored things only: not of what became
+ * poison meanwhile. */
+static void put_message_id(struct work *w)
+{
+    buf_printf(&w->c->ids, "pb.%" PRId64 ".%" PRId64 ".%" PRId64 "@%s",
+               w->letter->batch->origin, w->letter->recipient->id,
+               w->letter->events[0]->id, w->c->settings.domain);
+}
+
+static void put_thread_id(struct work *w)
+{
+    struct composer *c = w->c;
+    const struct span thread = span_trim(buf_view(&c->thread));
+
+    if (thread.len > 0) {
+        buf_puts(&c->ids, "thread.");
+        message_id_part(&c->ids, thread);
+        buf_printf(&c->ids, "@%s", c->settings.domain);
+    }
+}
+
+static void put_list_id(struct work *w)
+{
+    struct buf *ids = &w->c->ids;
+
+    if (w->c->settings.list_id[0] == '\0') {
+        return;
+    }
+    for (size_t i = 0; i < w->type->name.len; i++) {
+        char letter = w->type->name.ptr[i];
+        bool is_capital = letter >= 'A' && letter <= 'Z';
+
+        buf_putc(ids, is_capital ? (char)(letter + 'a' - 'A') : letter);
+    }
+    buf_printf(ids, ".%s", w->c->settings.list_id);
+}
+
+static struct ids make_ids(struct work *w)
+{
+    struct buf *b = &w->c->ids;
+    size_t thread_at = 0;
+    size_t list_at = 0;
+
+    buf_clear(b);
+    put_message_id(w);
+    thread_at = b->len;
+    put_thread_id(w);
+    list_at = b->len;
+    put_list_id(w);
+    return (struct ids){
+        span_make(b->data, thread_at),
+        span_make(b->data + thread_at, list_at - thread_at),
+        span_make(b->data + list_at, b->len - list_at),
+    };
+}
+
+/* The newest event's, poison or not: stored things only. */
+static int64_t letter_date_us(const struct letter *letter)
+{
+    int64_t newest = letter->events[0]->created_us;
+
+    for (uint32_t i = 1; i < letter->event_count; i++) {
+        if (letter->events[i]->created_us > newest) {
+            newest = letter->events[i]->created_us;
+        }
+    }
+    return newest;
+}
+
+static enum compose_result write_message(struct work *w, struct buf *out)
+{
+    const struct composer *c = w->c;
+    const struct ids ids = make_ids(w);
+    const size_t before = out->len;
+    const struct span subject = span_trim(buf_view(&c->subject));
+    const struct message_parts parts = {
+        .from_name = span_of(c->settings.from_name),
+        .from_email = span_of(c->settings.from_email),
+        .to_name = w->letter->recipient->name,
+        .to_email = w->letter->recipient->email,
+        .reply_to = span_of(c->settings.reply_to),
+        .subject = subject.len > 0 ? subject : w->type->contract->description,
+        .text = buf_view(&c->text),
+        .html = buf_view(&c->html),
+        .message_id = ids.message,
+        .thread_id = ids.thread,
+        .list_id = ids.list,
+        .list_name = w->type->contract->description,
+        .date_us = letter_date_us(w->letter),
+        .precedence_bulk = c->settings.precedence_bulk,
+        .extra = c->headers,
+        .extra_count = w->header_count,
+    };
+
+    if (!buf_ok(out)) {
+        return COMPOSE_NO_ROOM;
+    }
+    if (!message_write(out, &parts)) {
+        buf_truncate(out, before);
+        out->broken = false;
+        return COMPOSE_NO_ROOM;
+    }
+    return COMPOSE_DONE;
+}
+
+static bool check_recipient(struct letter *letter)
+{
+    const struct recipient *to = letter->recipient;
+    struct arena *arena = &letter->batch->arena;
+    const char *why = NULL;
+    const char *text = NULL;
+    enum address_kind kind = ADDRESS_INVALID;
+
+    if (to == NULL) {
+        letter->outcome.text = SPAN_LIT("the recipient is gone");
+        return false;
+    }
+    kind = address_check(to->email, &why);
+    if (kind == ADDRESS_OK || kind == ADDRESS_IDN_DOMAIN) {
+        return true;
+    }
+    text = arena_printf(arena, "the address %s", why ? why : "is not valid");
+    letter->outcome.text = text ? span_of(text) : SPAN_LIT("bad address");
+    return false;
+}
+
+enum compose_result composer_write(struct composer *c, struct letter *letter,
+                                   struct buf *out)
+{
+    struct work w = {.c = c, .letter = letter};
+    enum compose_result result = COMPOSE_DONE;
+
+    if (!check_recipient(letter)) {
+        return COMPOSE_ADDRESS;
+    }
+    result = prepare_events(&w);
+    if (result != COMPOSE_DONE) {
+        return result;
+    }
+    w.type = event_prepared(w.newest)->type;
+    if (!set_base(&w, NULL)) {
+        result = COMPOSE_NO_ROOM;
+    } else if (render_all(&w, w.newest)) {
+        result = write_message(&w, out);
+    } else {
+        result = poison(&w, culprit(&w), "render");
+    }
+    json_array_clear(c->events);
+    return result;
+}

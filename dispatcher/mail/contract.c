@@ -1,0 +1,302 @@
+/*
+ * contract - inheritance, and what can be checked only after it.
+ *
+ * Contracts are resolved depth first: a parent before its children. A contract
+ * that is met again while it is being resolved closes a circle.
+ */
+#include "mail/contract.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/nearest.h"
+#include "mail/payload.h"
+
+enum { RESOLVE_NEW, RESOLVE_BUSY, RESOLVE_DONE };
+
+static const char *const reserved[] = {
+    "event", "events", "event_count", "several", "recipient", "role", "site",
+};
+
+enum { RESERVED = sizeof(reserved) / sizeof(reserved[0]) };
+
+const char *contract_reserved(size_t i)
+{
+    return i < RESERVED ? reserved[i] : NULL;
+}
+
+bool contract_is_reserved(struct span name)
+{
+    for (size_t i = 0; i < RESERVED; i++) {
+        if (span_is(name, reserved[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct contract_key *contract_key(const struct contract *c,
+                                        struct span name)
+{
+    return map_get(&c->key_by_name, name);
+}
+
+__attribute__((format(printf, 4, 5))) static void tell(
+    struct contract *c, struct problems *problems, enum severity severity,
+    const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    problems_add(problems, severity, c->file, 0, "%s", text);
+    c->is_broken |= severity == SEVERITY_ERROR;
+}
+
+/* --- inheritance -------------------------------------------------------------
+ */
+
+static bool has_own_key(const struct contract *c, struct span name)
+{
+    for (size_t i = 0; i < c->key_count; i++) {
+        if (span_equal(c->keys[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The parent's keys that the child does not have itself, then its own. The
+ * bytes stay the parent's, which lives as long as the child. */
+static void inherit_keys(struct contract *c, const struct contract *parent)
+{
+    struct contract_key *all = arena_calloc(
+        &c->arena, parent->key_count + c->key_count + 1, sizeof(*all));
+    size_t count = 0;
+
+    if (all == NULL) {
+        c->is_broken = true;
+        return;
+    }
+    for (size_t i = 0; i < parent->key_count; i++) {
+        if (!has_own_key(c, parent->keys[i].name)) {
+            all[count++] = parent->keys[i];
+        }
+    }
+    for (size_t i = 0; i < c->key_count; i++) {
+        all[count++] = c->keys[i];
+    }
+    c->keys = all;
+    c->key_count = count;
+}
+
+static bool has_own_header(const struct contract *c, struct span name)
+{
+    for (size_t i = 0; i < c->header_count; i++) {
+        if (span_equal(c->headers[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void inherit_headers(struct contract *c, const struct contract *parent)
+{
+    struct contract_header *all = arena_calloc(
+        &c->arena, parent->header_count + c->header_count + 1, sizeof(*all));
+    size_t count = 0;
+
+    if (all == NULL) {
+        c->is_broken = true;
+        return;
+    }
+    for (size_t i = 0; i < parent->header_count; i++) {
+        if (!has_own_header(c, parent->headers[i].name)) {
+            all[count++] = parent->headers[i];
+        }
+    }
+    for (size_t i = 0; i < c->header_count; i++) {
+        all[count++] = c->headers[i];
+    }
+    c->headers = all;
+    c->header_count = count;
+}
+
+static void inherit(struct contract *c, const struct contract *parent)
+{
+    inherit_keys(c, parent);
+    inherit_headers(c, parent);
+    if (!c->has_roles) {
+        c->roles = parent->roles;
+        c->role_count = parent->role_count;
+    }
+    if (c->originator.len == 0) {
+        c->originator = parent->originator;
+    }
+    if (c->thread.len == 0) {
+        c->thread = parent->thread;
+    }
+    c->parent = parent;
+}
+
+static struct contract *find_parent(struct contract *c,
+                                    struct contract *const *all, size_t count,
+                                    struct problems *problems)
+{
+    struct nearest near = nearest_to(c->extends);
+
+    for (size_t i = 0; i < count; i++) {
+        if (span_equal(all[i]->name, c->extends)) {
+            return all[i];
+        }
+        nearest_offer(&near, all[i]->name);
+    }
+    if (near.best.ptr != NULL) {
+        tell(c, problems, SEVERITY_ERROR,
+             "extends: there is no type '%.*s'; did you mean '%.*s'?",
+             SPAN_ARG(c->extends), SPAN_ARG(near.best));
+    } else {
+        tell(c, problems, SEVERITY_ERROR, "extends: there is no type '%.*s'",
+             SPAN_ARG(c->extends));
+    }
+    return NULL;
+}
+
+/* --- samples -----------------------------------------------------------------
+ */
+
+struct sample_check {
+    struct contract *c;
+    struct problems *problems;
+    const struct contract_sample *sample;
+};
+
+static void on_sample_unknown(void *ctx, struct span key)
+{
+    struct sample_check *check = ctx;
+
+    tell(check->c, check->problems, SEVERITY_ERROR,
+         "samples.%.*s.%.*s: the contract has no such key",
+         SPAN_ARG(check->sample->name), SPAN_ARG(key));
+}
+
+/* Does the sample have the keys that its name promises? */
+static void check_extent(struct sample_check *check)
+{
+    const struct contract_sample *sample = check->sample;
+    const bool is_least = span_is(sample->name, "least");
+    const bool is_fullest = span_is(sample->name, "fullest");
+
+    for (size_t i = 0; i < check->c->key_count; i++) {
+        const struct contract_key *key = &check->c->keys[i];
+        const bool is_there = json_object_getn(sample->payload, key->name.ptr,
+                                               key->name.len) != NULL;
+
+        if (is_least && is_there && !key->is_required) {
+            tell(check->c, check->problems, SEVERITY_WARNING,
+                 "samples.least.%.*s: this key is not required",
+                 SPAN_ARG(key->name));
+        }
+        if (is_fullest && !is_there) {
+            tell(check->c, check->problems, SEVERITY_WARNING,
+                 "samples.fullest: has no '%.*s'", SPAN_ARG(key->name));
+        }
+    }
+}
+
+static void check_samples(struct contract *c, struct problems *problems)
+{
+    bool has_least = false;
+    bool has_fullest = false;
+
+    for (size_t i = 0; i < c->sample_count; i++) {
+        struct sample_check check = {c, problems, &c->samples[i]};
+        struct payload_fault why;
+
+        has_least |= span_is(c->samples[i].name, "least");
+        has_fullest |= span_is(c->samples[i].name, "fullest");
+        payload_unknown(c, c->samples[i].payload, on_sample_unknown, &check);
+        if (!payload_check(c, c->samples[i].payload, &why)) {
+            tell(c, problems, SEVERITY_ERROR, "samples.%.*s: %s",
+                 SPAN_ARG(c->samples[i].name), why.reason);
+        }
+        check_extent(&check);
+    }
+    if (!c->is_abstract && (!has_least || !has_fullest)) {
+        tell(c, problems, c->is_mailable ? SEVERITY_ERROR : SEVERITY_WARNING,
+             "samples: there must be \"least\" (only required keys) and "
+             "\"fullest\" (all keys)");
+    }
+}
+
+static void check_originator(struct contract *c, struct problems *problems)
+{
+    const struct contract_key *key = contract_key(c, c->originator);
+
+    if (c->originator.len == 0) {
+        return;
+    }
+    if (key == NULL) {
+        tell(c, problems, SEVERITY_ERROR,
+             "originator: the contract has no key '%.*s'",
+             SPAN_ARG(c->originator));
+    } else if (key->type != KEY_STRING && key->type != KEY_INTEGER) {
+        tell(c, problems, SEVERITY_ERROR,
+             "originator: key '%.*s' must be a string or an integer",
+             SPAN_ARG(c->originator));
+    }
+}
+
+/* --- the whole ---------------------------------------------------------------
+ */
+
+static void finish(struct contract *c, struct problems *problems)
+{
+    for (size_t i = 0; i < c->key_count; i++) {
+        map_put(&c->key_by_name, c->keys[i].name, &c->keys[i]);
+    }
+    if (!c->is_broken) {
+        check_originator(c, problems);
+        check_samples(c, problems);
+    }
+    c->resolving = RESOLVE_DONE;
+}
+
+static void resolve(struct contract *c, struct contract *const *all,
+                    size_t count, struct problems *problems)
+{
+    struct contract *parent = NULL;
+
+    if (c->resolving != RESOLVE_NEW) {
+        return;
+    }
+    c->resolving = RESOLVE_BUSY;
+    if (c->extends.len > 0) {
+        parent = find_parent(c, all, count, problems);
+    }
+    if (parent != NULL && parent->resolving == RESOLVE_BUSY) {
+        tell(c, problems, SEVERITY_ERROR,
+             "extends: '%.*s' extends itself, by way of '%.*s'",
+             SPAN_ARG(parent->name), SPAN_ARG(c->name));
+    } else if (parent != NULL) {
+        resolve(parent, all, count, problems);
+        if (parent->is_broken) {
+            tell(c, problems, SEVERITY_ERROR,
+                 "extends: the contract of '%.*s' is broken",
+                 SPAN_ARG(parent->name));
+        } else {
+            inherit(c, parent);
+        }
+    }
+    finish(c, problems);
+}
+
+void contracts_resolve(struct contract *const *all, size_t count,
+                       struct problems *problems)
+{
+    for (size_t i = 0; i < count; i++) {
+        resolve(all[i], all, count, problems);
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * payload - the JSON of an event, from bytes to something that templates may
+ * read.
+ *
+ *     json_t *payload = payload_parse(text, &why);
+ *     if (!payload_check(contract, payload, &why)) ...     poison
+ *     payload_unknown(contract, payload, on_unknown, ctx);
+ *     payload_drop_reserved(payload);
+ *     payload_cut(contract, payload);
+ */
+#ifndef MAIL_PAYLOAD_H
+#define MAIL_PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "mail/contract.h"
+
+struct payload_fault {
+    char reason[200]; /* one line, without control bytes */
+};
+
+/*
+ * The payload as a JSON object; caller owns the reference. Bytes that are not
+ * UTF-8, lone surrogates and NUL in keys become U+FFFD. NULL and a reason when
+ * it is not JSON, not an object or nested too deep (JSON_PARSER_MAX_DEPTH).
+ */
+json_t *payload_parse(struct span text, struct payload_fault *why);
+
+/* Tells of every key that the contract does not list. They stay. */
+typedef void payload_unknown_fn(void *ctx, struct span key);
+void payload_unknown(const struct contract *c, const json_t *payload,
+                     payload_unknown_fn *on_unknown, void *ctx);
+
+/*
+ * Takes out the keys whose names are ours (contract_is_reserved), so that no
+ * payload can pass itself off as the site or the recipient in a template. A
+ * contract may list such a key: then it is for routing and not for reading.
+ */
+void payload_drop_reserved(json_t *payload);
+
+/*
+ * Are all required keys there, and all keys of their type? An optional key
+ * may be null. False with a reason that names the key.
+ */
+bool payload_check(const struct contract *c, const json_t *payload,
+                   struct payload_fault *why);
+
+/* Shortens strings (at the start of a character) and arrays to what the
+ * contract allows. False without memory. */
+bool payload_cut(const struct contract *c, json_t *payload);
+
+/* Is value of that type? KEY_ANY is true for all. */
+bool payload_is(const json_t *value, enum key_type type);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * limits - how much a relay may be given now.
+ *
+ * Three controls that do not know each other: token buckets hold the rates
+ * an operator set, lanes holds the number of connections the relay has shown
+ * to bear, rest holds the time in which it is left alone.
+ */
+#include "smtp/limits.h"
+
+#include <math.h>
+
+enum {
+    GROW_PAUSE_MS = 60 * 1000, /* after trouble, before lanes grow again */
+    SLOW_FIRST_MS = 1000,      /* first rest when the relay asks for less */
+    SLOW_LAST_MS = 60 * 1000,
+    SLOW_FORGET_MS = 120 * 1000 /* quiet time that makes it first again */
+};
+
+static void bucket_init(struct bucket *b, double per_s, int64_t now_ms)
+{
+    b->per_ms = per_s / 1000.0;
+    /* A second's worth at once, but always room for one. */
+    b->size = per_s > 1.0 ? per_s : 1.0;
+    b->tokens = b->size;
+    b->at_ms = now_ms;
+}
+
+static void bucket_fill(struct bucket *b, int64_t now_ms)
+{
+    if (now_ms > b->at_ms) {
+        b->tokens += (double)(now_ms - b->at_ms) * b->per_ms;
+        b->tokens = b->tokens < b->size ? b->tokens : b->size;
+        b->at_ms = now_ms;
+    }
+}
+
+static bool bucket_has(struct bucket *b, int64_t now_ms)
+{
+    if (b->per_ms <= 0) {
+        return true;
+    }
+    bucket_fill(b, now_ms);
+    return b->tokens >= 1.0;
+}
+
+static void bucket_use(struct bucket *b, double tokens)
+{
+    if (b->per_ms > 0) {
+        b->tokens -= tokens;
+    }
+}
+
+static int64_t bucket_wait_ms(struct bucket *b, int64_t now_ms)
+{
+    if (bucket_has(b, now_ms)) {
+        return 0;
+    }
+    return (int64_t)ceil((1.0 - b->tokens) / b->per_ms);
+}
+
+void limits_init(struct limits *l, const struct limits_settings *settings,
+                 int64_t now_ms, uint64_t seed)
+{
+    *l = (struct limits){.settings = *settings, .seed = seed | 1};
+    l->lanes = settings->lanes_min > 1 ? settings->lanes_min : 1;
+    bucket_init(&l->second, settings->letters_per_s, now_ms);
+    bucket_init(&l->minute, settings->letters_per_min / 60.0, now_ms);
+    /* "30 a minute" may come as 30 at once, unlike 0.5 a second. */
+    if (settings->letters_per_min > 1.0) {
+        l->minute.size = settings->letters_per_min;
+        l->minute.tokens = l->minute.size;
+    }
+    bucket_init(&l->connects, settings->connects_per_s, now_ms);
+}
+
+bool limits_take_letter(struct limits *l, int64_t now_ms)
+{
+    if (!bucket_has(&l->second, now_ms) || !bucket_has(&l->minute, now_ms)) {
+        return false;
+    }
+    bucket_use(&l->second, 1.0);
+    bucket_use(&l->minute, 1.0);
+    return true;
+}
+
+void limits_give_letter(struct limits *l)
+{
+    bucket_use(&l->second, -1.0);
+    bucket_use(&l->minute, -1.0);
+}
+
+double limits_letters(struct limits *l, int64_t now_ms, double most)
+{
+    if (!bucket_has(&l->second, now_ms) || !bucket_has(&l->minute, now_ms)) {
+        return 0;
+    }
+    if (l->second.per_ms > 0 && l->second.tokens < most) {
+        most = l->second.tokens;
+    }
+    if (l->minute.per_ms > 0 && l->minute.tokens < most) {
+        most = l->minute.tokens;
+    }
+    return most;
+}
+
+bool limits_take_connect(struct limits *l, int64_t now_ms)
+{
+    if (!bucket_has(&l->connects, now_ms)) {
+        return false;
+    }
+    bucket_use(&l->connects, 1.0);
+    return true;
+}
+
+int64_t limits_rest_ms(const struct limits *l, int64_t now_ms)
+{
+    return l->rest_until_ms > now_ms ? l->rest_until_ms - now_ms : 0;
+}
+
+static int64_t longest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t limits_wait_ms(struct limits *l, int64_t now_ms)
+{
+    int64_t wait_ms = longest(bucket_wait_ms(&l->second, now_ms),
+                              bucket_wait_ms(&l->minute, now_ms));
+
+    return longest(wait_ms, limits_rest_ms(l, now_ms));
+}
+
+int64_t limits_connect_wait_ms(struct limits *l, int64_t now_ms)
+{
+    return longest(bucket_wait_ms(&l->connects, now_ms),
+                   limits_rest_ms(l, now_ms));
+}
+
+int limits_lanes(const struct limits *l)
+{
+    return l->lanes < 1 ? 1 : (int)l->lanes;
+}
+
+void limits_accepted(struct limits *l, int64_t now_ms)
+{
+    l->failures = 0;
+    if (l->lanes < l->settings.lanes_max && now_ms >= l->grow_at_ms) {
+        l->lanes += 1.0 / l->lanes;
+        if (l->lanes > l->settings.lanes_max) {
+            l->lanes = l->settings.lanes_max;
+        }
+    }
+}
+
+void limits_alive(struct limits *l)
+{
+    l->failures = 0;
+}
+
+/* Plus or minus a tenth, so that many workers do not come back at once. */
+static int64_t jitter(struct limits *l, int64_t ms)
+{
+    l->seed ^= l->seed << 13;
+    l->seed ^= l->seed >> 7;
+    l->seed ^= l->seed << 17;
+    return ms - ms / 10 + (int64_t)(l->seed % 1000) * (ms / 5) / 1000;
+}
+
+static int64_t rest(struct limits *l, int64_t now_ms, int64_t ms)
+{
+    int64_t until_ms = now_ms + jitter(l, ms);
+
+    l->rest_until_ms = longest(l->rest_until_ms, until_ms);
+    return l->rest_until_ms - now_ms;
+}
+
+int64_t limits_failed(struct limits *l, int64_t now_ms, int open)
+{
+    int64_t ms = 0;
+
+    l->grow_at_ms = now_ms + GROW_PAUSE_MS;
+    if (open > 0) {
+        l->lanes = open < l->lanes ? open : l->lanes;
+        return 0;
+    }
+    l->lanes = 1;
+    l->failures += l->failures < 1000 ? 1 : 0;
+    ms = l->settings.rest_ms * l->failures * l->failures;
+    if (ms > l->settings.rest_max_ms) {
+        ms = l->settings.rest_max_ms;
+    }
+    return rest(l, now_ms, ms);
+}
+
+int64_t limits_slower(struct limits *l, int64_t now_ms)
+{
+    int64_t ms = SLOW_FIRST_MS;
+
+    /* What was in flight when it asked asks again: that is one request. */
+    if (limits_rest_ms(l, now_ms) > 0) {
+        return limits_rest_ms(l, now_ms);
+    }
+    if (now_ms - l->slowed_ms > SLOW_FORGET_MS) {
+        l->slowdowns = 0;
+    }
+    for (int i = 0; i < l->slowdowns && ms < SLOW_LAST_MS; i++) {
+        ms *= 2;
+    }
+    l->slowdowns++;
+    l->slowed_ms = now_ms;
+    l->grow_at_ms = now_ms + GROW_PAUSE_MS;
+    l->lanes = l->lanes / 2 < 1 ? 1 : l->lanes / 2;
+    return rest(l, now_ms, ms < SLOW_LAST_MS ? ms : SLOW_LAST_MS);
+}
+
+int64_t limits_pause(struct limits *l, int64_t now_ms)
+{
+    l->lanes = 1;
+    l->grow_at_ms = now_ms + GROW_PAUSE_MS;
+    return rest(l, now_ms, l->settings.pause_ms);
+}
+
+void limits_resume(struct limits *l)
+{
+    l->rest_until_ms = 0;
+    l->grow_at_ms = 0;
+    l->failures = 0;
+    l->slowdowns = 0;
+}

@@ -1,0 +1,137 @@
+/*
+ * admin - the questions and orders of people.
+ */
+#include "store/admin.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/embed.h"
+#include "base/mem.h"
+
+struct admin {
+    PGconn *conn;
+    PGresult *result;
+};
+
+struct admin *admin_open(const char *dsn)
+{
+    const char *const keys[] = {"dbname", "fallback_application_name",
+                                "connect_timeout", NULL};
+    const char *const values[] = {dsn, "postbatch command", "10", NULL};
+    struct admin *a = mem_calloc(1, sizeof(*a));
+
+    a->conn = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(a->conn) != CONNECTION_OK) {
+        fprintf(stderr,
+                "postbatch: no connection to the database: %s"
+                "postbatch: look at database.dsn\n",
+                PQerrorMessage(a->conn));
+        admin_close(a);
+        return NULL;
+    }
+    return a;
+}
+
+void admin_close(struct admin *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    PQclear(a->result);
+    PQfinish(a->conn);
+    mem_free(a);
+}
+
+static bool keep(struct admin *a, PGresult *result)
+{
+    PQclear(a->result);
+    a->result = result;
+    switch (PQresultStatus(result)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK: return true;
+    default:
+        fprintf(stderr, "postbatch: the database says: %s",
+                PQresultErrorMessage(result));
+        return false;
+    }
+}
+
+int64_t admin_emit(struct admin *a, const char *type, const char *payload,
+                   const char *urgency)
+{
+    const char *const params[] = {type, payload, urgency};
+
+    if (!keep(a, PQexecParams(a->conn,
+                              "SELECT postbatch.emit($1::text, $2::jsonb, "
+                              "$3::text)",
+                              3, NULL, params, NULL, NULL, 0))) {
+        return 0;
+    }
+    return strtoll(PQgetvalue(a->result, 0, 0), NULL, 10);
+}
+
+bool admin_query(struct admin *a, const char *name, const char *const *params,
+                 int count)
+{
+    char path[64];
+    const struct embed_file *file = NULL;
+
+    snprintf(path, sizeof(path), "queries/%s.sql", name);
+    file = embed_find(path);
+    if (file == NULL) {
+        fprintf(stderr, "postbatch: %s is not built in\n", path);
+        return false;
+    }
+    return keep(a, PQexecParams(a->conn, file->data, count, NULL, params, NULL,
+                                NULL, 0));
+}
+
+int admin_rows(const struct admin *a)
+{
+    return PQntuples(a->result);
+}
+
+int admin_columns(const struct admin *a)
+{
+    return PQnfields(a->result);
+}
+
+const char *admin_column_name(const struct admin *a, int column)
+{
+    return PQfname(a->result, column);
+}
+
+const char *admin_text(const struct admin *a, int row, int column)
+{
+    return PQgetvalue(a->result, row, column);
+}
+
+bool admin_is_null(const struct admin *a, int row, int column)
+{
+    return PQgetisnull(a->result, row, column) != 0;
+}
+
+char *admin_check_role(struct admin *a, const char *sql)
+{
+    char *query =
+        mem_printf("EXPLAIN WITH pass AS (SELECT NULL::bigint AS event_id, "
+                   "NULL::text AS type, NULL::jsonb AS payload)\n"
+                   "SELECT event_id::bigint, recipient_id::bigint FROM (\n"
+                   "%s\n) AS role",
+                   sql);
+    PGresult *result = PQexec(a->conn, query);
+    char *why = NULL;
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        why = mem_strdup(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+        if (why == NULL) {
+            why = mem_strdup(PQerrorMessage(a->conn));
+        }
+    }
+    PQclear(result);
+    mem_free(query);
+    return why;
+}

@@ -1,0 +1,45 @@
+/*
+ * admin - the questions and orders of people: synchronous, one connection,
+ * one command. (The service never uses it: nothing there may block.)
+ */
+#ifndef STORE_ADMIN_H
+#define STORE_ADMIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+struct admin;
+
+/* Connects; NULL after saying on standard error what went wrong. */
+struct admin *admin_open(const char *dsn);
+void admin_close(struct admin *a);
+
+/* Hands in one event, as an application does. urgency may be NULL. 0 after
+ * saying what went wrong. */
+int64_t admin_emit(struct admin *a, const char *type, const char *payload,
+                   const char *urgency);
+
+/*
+ * Runs sql/queries/NAME.sql with text parameters (NULL = SQL NULL). Rows are
+ * then read by admin_rows and admin_text until the next call. False after
+ * saying what went wrong.
+ */
+bool admin_query(struct admin *a, const char *name, const char *const *params,
+                 int count);
+int admin_rows(const struct admin *a);
+int admin_columns(const struct admin *a);
+const char *admin_column_name(const struct admin *a, int column);
+/* The value as text, "" for NULL; lives until the next admin_query. */
+const char *admin_text(const struct admin *a, int row, int column);
+bool admin_is_null(const struct admin *a, int row, int column);
+
+/*
+ * Can this role's SQL be used with this database? NULL when it can, else why
+ * not (caller frees).
+ */
+char *admin_check_role(struct admin *a, const char *sql);
+
+#endif

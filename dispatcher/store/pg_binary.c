@@ -1,0 +1,254 @@
+/*
+ * pg_binary - the wire format of the few types we exchange in binary.
+ *
+ * Integers are big-endian. An array is: int32 dimensions, int32 has-nulls,
+ * int32 element type, then per dimension int32 size and int32 lower bound,
+ * then per element int32 length (-1 for NULL) and the bytes. COPY BINARY is an
+ * 11-byte signature, int32 flags, int32 extension length; per row an int16
+ * count, per field an int32 length and the bytes; at the end int16 -1.
+ * Source: PostgreSQL documentation, "COPY", and array_recv in arrayfuncs.c.
+ */
+#include "store/pg.h"
+
+#include <endian.h>
+#include <string.h>
+
+static void put16(struct buf *b, int16_t value)
+{
+    uint16_t wire = htobe16((uint16_t)value);
+
+    buf_put(b, (const char *)&wire, sizeof(wire));
+}
+
+static void put32(struct buf *b, int32_t value)
+{
+    uint32_t wire = htobe32((uint32_t)value);
+
+    buf_put(b, (const char *)&wire, sizeof(wire));
+}
+
+static void put64(struct buf *b, int64_t value)
+{
+    uint64_t wire = htobe64((uint64_t)value);
+
+    buf_put(b, (const char *)&wire, sizeof(wire));
+}
+
+static int32_t read32(const char *at)
+{
+    uint32_t wire = 0;
+
+    memcpy(&wire, at, sizeof(wire));
+    return (int32_t)be32toh(wire);
+}
+
+static int64_t read64(const char *at)
+{
+    uint64_t wire = 0;
+
+    memcpy(&wire, at, sizeof(wire));
+    return (int64_t)be64toh(wire);
+}
+
+static int16_t read16(const char *at)
+{
+    uint16_t wire = 0;
+
+    memcpy(&wire, at, sizeof(wire));
+    return (int16_t)be16toh(wire);
+}
+
+/* ---- parameters ------------------------------------------------------------
+ */
+
+static int add_param(struct pg_params *p, const char *value, int length,
+                     int format)
+{
+    int at = p->count++;
+
+    p->values[at] = value;
+    p->lengths[at] = length;
+    p->formats[at] = format;
+    return at;
+}
+
+void pg_param_int64(struct pg_params *p, int64_t value)
+{
+    uint64_t wire = htobe64((uint64_t)value);
+    int at = add_param(p, p->bytes[p->count], sizeof(wire), 1);
+
+    memcpy(p->bytes[at], &wire, sizeof(wire));
+}
+
+void pg_param_int32(struct pg_params *p, int32_t value)
+{
+    uint32_t wire = htobe32((uint32_t)value);
+    int at = add_param(p, p->bytes[p->count], sizeof(wire), 1);
+
+    memcpy(p->bytes[at], &wire, sizeof(wire));
+}
+
+void pg_param_int16(struct pg_params *p, int16_t value)
+{
+    uint16_t wire = htobe16((uint16_t)value);
+    int at = add_param(p, p->bytes[p->count], sizeof(wire), 1);
+
+    memcpy(p->bytes[at], &wire, sizeof(wire));
+}
+
+void pg_param_text(struct pg_params *p, const char *text)
+{
+    add_param(p, text, 0, 0);
+}
+
+void pg_param_binary(struct pg_params *p, const struct buf *value)
+{
+    add_param(p, value->data, (int)value->len, 1);
+}
+
+/* ---- arrays ----------------------------------------------------------------
+ */
+
+void pg_array_begin(struct buf *b, enum pg_type type, size_t count)
+{
+    buf_clear(b);
+    put32(b, count > 0 ? 1 : 0);
+    put32(b, 1); /* there may be NULLs; the server looks for itself */
+    put32(b, (int32_t)type);
+    if (count > 0) {
+        put32(b, (int32_t)count);
+        put32(b, 1);
+    }
+}
+
+void pg_array_int64(struct buf *b, int64_t value)
+{
+    put32(b, 8);
+    put64(b, value);
+}
+
+void pg_array_int16(struct buf *b, int16_t value)
+{
+    put32(b, 2);
+    put16(b, value);
+}
+
+void pg_array_int32(struct buf *b, int32_t value)
+{
+    put32(b, 4);
+    put32(b, value);
+}
+
+void pg_array_text(struct buf *b, struct span text)
+{
+    put32(b, (int32_t)text.len);
+    buf_span(b, text);
+}
+
+void pg_array_null(struct buf *b)
+{
+    put32(b, -1);
+}
+
+struct pg_array pg_get_array(const PGresult *r, int row, int column)
+{
+    const char *at = PQgetvalue(r, row, column);
+
+    if (PQgetisnull(r, row, column) || read32(at) == 0) {
+        return (struct pg_array){NULL, 0};
+    }
+    return (struct pg_array){at + 20, read32(at + 12)};
+}
+
+int64_t pg_array_next_int64(struct pg_array *a)
+{
+    int64_t value = read64(a->at + 4);
+
+    a->at += 12;
+    return value;
+}
+
+int16_t pg_array_next_int16(struct pg_array *a)
+{
+    int16_t value = read16(a->at + 4);
+
+    a->at += 6;
+    return value;
+}
+
+/* ---- results ---------------------------------------------------------------
+ */
+
+int64_t pg_get_int64(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? 0 : read64(PQgetvalue(r, row, column));
+}
+
+int32_t pg_get_int32(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? 0 : read32(PQgetvalue(r, row, column));
+}
+
+int16_t pg_get_int16(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? 0 : read16(PQgetvalue(r, row, column));
+}
+
+bool pg_get_bool(const PGresult *r, int row, int column)
+{
+    return !PQgetisnull(r, row, column) && PQgetvalue(r, row, column)[0] != 0;
+}
+
+struct span pg_get_text(const PGresult *r, int row, int column)
+{
+    if (PQgetisnull(r, row, column)) {
+        return SPAN_NONE;
+    }
+    return span_make(PQgetvalue(r, row, column),
+                     (size_t)PQgetlength(r, row, column));
+}
+
+/* ---- COPY ------------------------------------------------------------------
+ */
+
+void pg_copy_begin(struct buf *b)
+{
+    static const char signature[] = "PGCOPY\n\377\r\n";
+
+    buf_put(b, signature, sizeof(signature)); /* with its final NUL */
+    put32(b, 0);
+    put32(b, 0);
+}
+
+void pg_copy_row(struct buf *b, int columns)
+{
+    put16(b, (int16_t)columns);
+}
+
+void pg_copy_null(struct buf *b)
+{
+    put32(b, -1);
+}
+
+void pg_copy_int64(struct buf *b, int64_t value)
+{
+    put32(b, 8);
+    put64(b, value);
+}
+
+void pg_copy_int16(struct buf *b, int16_t value)
+{
+    put32(b, 2);
+    put16(b, value);
+}
+
+void pg_copy_text(struct buf *b, struct span text)
+{
+    put32(b, (int32_t)text.len);
+    buf_span(b, text);
+}
+
+void pg_copy_end(struct buf *b)
+{
+    put16(b, -1);
+}

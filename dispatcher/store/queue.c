@@ -1,0 +1,614 @@
+/*
+ * queue - the verbs of the queue in PostgreSQL.
+ *
+ * The reading connection leases and fetches: one lease at a time, whose
+ * batches are then fetched together, one statement for all recipients and one
+ * per leaf of the event log (nearly always one). The writing connection
+ * settles (queue_settle.c).
+ */
+#include "store/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/embed.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/queue_inner.h"
+
+static const double DRIFT_EVERY_S = 2.0;
+static const double SETTLE_PAUSE_S = 1.0;
+
+const char *queue_sql(const char *name)
+{
+    char path[64];
+    const struct embed_file *file = NULL;
+
+    snprintf(path, sizeof(path), "queries/%s.sql", name);
+    file = embed_find(path);
+    if (file == NULL) {
+        log_error("a query is not built in", "path=%s", path);
+        abort();
+    }
+    return file->data;
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
+
+bool queue_is_ready(const struct queue *q)
+{
+    return q->worker_id != 0 && pg_is_ready(q->reading) &&
+           pg_is_ready(q->writing);
+}
+
+static void tell_when_ready(struct queue *q)
+{
+    if (queue_is_ready(q) && !q->was_ready) {
+        q->was_ready = true;
+        q->hooks.on_ready(q->ctx);
+        settle_next(q);
+    }
+}
+
+static void on_registered(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    if (error != NULL) {
+        log_error("worker not registered", "why=\"%s\"", error);
+        return;
+    }
+    q->worker_id = pg_get_int64(result, 0, 0);
+    tell_when_ready(q);
+}
+
+static void on_rest_given_back(void *ctx, const PGresult *result,
+                               const char *error)
+{
+    struct queue *q = ctx;
+
+    if (error == NULL && PQntuples(result) > 0) {
+        log_info("batches let go that never arrived", "batches=%d",
+                 PQntuples(result));
+    }
+    tell_when_ready(q);
+}
+
+/* After a lost connection: what was leased and never arrived goes free. */
+static void give_back_rest(struct queue *q)
+{
+    struct pg_params p = {0};
+    struct buf ids;
+
+    buf_init(&ids, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, q->held.count);
+    for (struct list_node *n = list_first(&q->held); n != NULL;
+         n = list_after(&q->held, n)) {
+        pg_array_int64(&ids, LIST_OF(n, struct batch, leased)->id);
+    }
+    pg_param_int64(&p, q->worker_id);
+    pg_param_binary(&p, &ids);
+    if (!pg_query(q->reading, queue_sql("give_back_rest"), &p,
+                  on_rest_given_back, q)) {
+        log_debug("nothing let go", "why=\"connection lost\"");
+    }
+    buf_release(&ids);
+}
+
+static void on_read_ready(void *ctx)
+{
+    struct queue *q = ctx;
+    struct pg_params p = {0};
+    char host[256] = "";
+
+    if (q->worker_id != 0) {
+        give_back_rest(q);
+        return;
+    }
+    gethostname(host, sizeof(host) - 1);
+    pg_param_text(&p, host);
+    pg_param_int32(&p, (int32_t)getpid());
+    if (!pg_query(q->reading, queue_sql("worker_start"), &p, on_registered,
+                  q)) {
+        log_debug("worker not registered", "why=\"connection lost\"");
+    }
+}
+
+static void on_write_ready(void *ctx)
+{
+    tell_when_ready(ctx);
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+    struct queue *q = ctx;
+
+    (void)why;
+    q->was_ready = false;
+}
+
+static void on_settle_pause(struct ev_loop *loop, struct ev_timer *timer,
+                            int events)
+{
+    (void)events;
+    ev_timer_stop(loop, timer);
+    settle_next(timer->data);
+}
+
+static void on_drift_timer(struct ev_loop *loop, struct ev_timer *timer,
+                           int events)
+{
+    (void)loop;
+    (void)events;
+    drift_write(timer->data);
+}
+
+struct queue *queue_new(struct ev_loop *loop,
+                        const struct queue_settings *settings,
+                        const struct queue_hooks *hooks, void *ctx)
+{
+    static const struct pg_hooks read_hooks = {on_read_ready, on_lost};
+    static const struct pg_hooks write_hooks = {on_write_ready, on_lost};
+    struct queue *q = mem_calloc(1, sizeof(*q));
+
+    q->loop = loop;
+    q->settings = *settings;
+    q->hooks = *hooks;
+    q->ctx = ctx;
+    list_init(&q->held);
+    list_init(&q->settling);
+    map_init(&q->drift);
+    q->reading = pg_new(loop, settings->dsn, "postbatch lease", &read_hooks, q);
+    q->writing =
+        pg_new(loop, settings->dsn, "postbatch settle", &write_hooks, q);
+    ev_timer_init(&q->drift_timer, on_drift_timer, DRIFT_EVERY_S,
+                  DRIFT_EVERY_S);
+    q->drift_timer.data = q;
+    ev_init(&q->settle_pause, on_settle_pause);
+    q->settle_pause.repeat = SETTLE_PAUSE_S;
+    q->settle_pause.data = q;
+    return q;
+}
+
+void queue_start(struct queue *q)
+{
+    pg_start(q->reading);
+    pg_start(q->writing);
+    ev_timer_start(q->loop, &q->drift_timer);
+}
+
+static const struct queue_hooks deaf_hooks;
+
+void queue_free(struct queue *q)
+{
+    if (q == NULL) {
+        return;
+    }
+    ev_timer_stop(q->loop, &q->drift_timer);
+    ev_timer_stop(q->loop, &q->settle_pause);
+    q->hooks = deaf_hooks; /* nobody listens any more */
+    pg_free(q->reading);
+    pg_free(q->writing);
+    drift_release(q);
+    mem_free(q);
+}
+
+/* ---- lease and fetch --------------------------------------------------------
+ */
+
+bool queue_is_leasing(const struct queue *q)
+{
+    return q->is_leasing;
+}
+
+/* The group is complete, or never will be. */
+static void hand_over(struct queue *q)
+{
+    struct batch *batches[GROUP_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < q->group.count; i++) {
+        struct pending *p = &q->group.items[i];
+
+        if (q->group.is_broken) {
+            /* The lease runs out, or the worker's next life renews it. */
+            map_release(&p->recipients);
+            map_release(&p->events);
+            batch_free(p->batch);
+            continue;
+        }
+        rows_finish(p);
+        list_append(&q->held, &p->batch->leased);
+        batches[count++] = p->batch;
+    }
+    q->is_leasing = false;
+    if (q->hooks.on_batches != NULL) {
+        q->hooks.on_batches(q->ctx, batches, count, q->group.is_broken);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            batch_free(batches[i]);
+        }
+    }
+}
+
+static void fetched_one(struct queue *q, const char *error)
+{
+    if (error != NULL) {
+        log_warn("batches not fetched", "why=\"%s\"", error);
+        q->group.is_broken = true;
+    }
+    if (--q->group.statements == 0) {
+        hand_over(q);
+    }
+}
+
+static void on_recipients(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    if (error == NULL) {
+        rows_read_recipients(&q->group, result);
+    }
+    fetched_one(q, error);
+}
+
+static void on_events(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    if (error == NULL) {
+        rows_read_events(&q->group, result);
+    }
+    fetched_one(q, error);
+}
+
+static size_t count_keys(const struct group *g, bool of_events)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        total +=
+            of_events ? g->items[i].events.count : g->items[i].recipients.count;
+    }
+    return total;
+}
+
+static void ask_recipients(struct queue *q)
+{
+    struct pg_params p = {0};
+    struct buf ids;
+
+    buf_init(&ids, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, count_keys(&q->group, false));
+    for (size_t i = 0; i < q->group.count; i++) {
+        const struct map *m = &q->group.items[i].recipients;
+
+        for (struct map_entry *e = NULL; (e = map_next(m, e)) != NULL;) {
+            pg_array_int64(&ids, (int64_t)e->hash);
+        }
+    }
+    pg_param_binary(&p, &ids);
+    q->group.statements++;
+    if (!pg_query(q->reading, queue_sql("fetch_recipients"), &p, on_recipients,
+                  q)) {
+        fetched_one(q, "connection lost");
+    }
+    buf_release(&ids);
+}
+
+/* The ids of the group's events that are in one leaf of the log. */
+static size_t collect_leaf(const struct group *g, int leaf, struct buf *ids)
+{
+    size_t count = 0;
+
+    for (int round = 0; round < 2; round++) { /* count, then write */
+        if (round == 1) {
+            pg_array_begin(ids, PG_TYPE_INT8, count);
+        }
+        for (size_t i = 0; i < g->count; i++) {
+            const struct batch *b = g->items[i].batch;
+
+            for (uint32_t k = 0; k < b->event_count; k++) {
+                if ((b->events[k]->id & (LEAVES - 1)) != leaf) {
+                    continue;
+                }
+                if (round == 0) {
+                    count++;
+                } else {
+                    pg_array_int64(ids, b->events[k]->id);
+                }
+            }
+        }
+    }
+    return count;
+}
+
+static void ask_events(struct queue *q)
+{
+    struct buf ids;
+
+    buf_init(&ids, 0);
+    for (int leaf = 0; leaf < LEAVES; leaf++) {
+        struct pg_params p = {0};
+
+        if (collect_leaf(&q->group, leaf, &ids) == 0) {
+            continue;
+        }
+        pg_param_int16(&p, (int16_t)leaf);
+        pg_param_binary(&p, &ids);
+        pg_param_int32(&p, (int32_t)q->settings.payload_max);
+        pg_param_int64(&p, (int64_t)q->settings.fetch_max);
+        q->group.statements++;
+        if (!pg_query(q->reading, queue_sql("fetch_events"), &p, on_events,
+                      q)) {
+            fetched_one(q, "connection lost");
+        }
+    }
+    buf_release(&ids);
+}
+
+static void on_leased(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    struct group *g = &q->group;
+
+    g->count = 0;
+    g->is_broken = false;
+    if (error != NULL) {
+        log_warn("no lease", "why=\"%s\"", error);
+        g->is_broken = true;
+        hand_over(q);
+        return;
+    }
+    for (int row = 0; row < PQntuples(result) && g->count < GROUP_MAX; row++) {
+        if (rows_read_batch(q, &g->items[g->count], result, row)) {
+            g->count++;
+        }
+    }
+    if (g->count == 0) {
+        hand_over(q);
+        return;
+    }
+    g->statements = 1; /* held up until all are asked */
+    ask_recipients(q);
+    ask_events(q);
+    fetched_one(q, NULL);
+}
+
+bool queue_lease(struct queue *q, size_t count)
+{
+    struct pg_params p = {0};
+    struct buf urgencies;
+
+    if (!queue_is_ready(q) || q->is_leasing) {
+        return false;
+    }
+    buf_init(&urgencies, 0);
+    pg_array_begin(&urgencies, PG_TYPE_INT2, 3);
+    for (int16_t u = URGENCY_URGENT; u <= URGENCY_BULK; u++) {
+        pg_array_int16(&urgencies, u);
+    }
+    pg_param_int64(&p, q->worker_id);
+    pg_param_int32(&p, q->settings.lease_ms);
+    pg_param_int32(&p, (int32_t)(count < GROUP_MAX ? count : GROUP_MAX));
+    pg_param_binary(&p, &urgencies);
+    pg_param_text(&p, "-infinity");
+    q->is_leasing = pg_query(q->reading, queue_sql("lease"), &p, on_leased, q);
+    buf_release(&urgencies);
+    return q->is_leasing;
+}
+
+bool queue_take_over(struct queue *q, const struct queue_claim *claims,
+                     size_t count)
+{
+    struct pg_params p = {0};
+    struct buf ids;
+    struct buf epochs;
+
+    if (!queue_is_ready(q) || q->is_leasing || count > GROUP_MAX) {
+        return false;
+    }
+    buf_init(&ids, 0);
+    buf_init(&epochs, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, count);
+    pg_array_begin(&epochs, PG_TYPE_INT8, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_int64(&ids, claims[i].batch_id);
+        pg_array_int64(&epochs, claims[i].epoch);
+    }
+    pg_param_int64(&p, q->worker_id);
+    pg_param_int32(&p, q->settings.lease_ms);
+    pg_param_binary(&p, &ids);
+    pg_param_binary(&p, &epochs);
+    q->is_leasing =
+        pg_query(q->reading, queue_sql("take_over"), &p, on_leased, q);
+    buf_release(&ids);
+    buf_release(&epochs);
+    return q->is_leasing;
+}
+
+/* ---- peek, renew, give back, goodbye
+ * ------------------------------------------ */
+
+static void on_peeked(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    struct queue_sight sight = {0};
+    queue_peeked peeked = q->peeked;
+
+    q->peeked = NULL;
+    if (error == NULL && PQntuples(result) == 1) {
+        sight.has_events = pg_get_bool(result, 0, 0);
+        sight.has_fanouts = pg_get_bool(result, 0, 1);
+        sight.has_due = pg_get_int64(result, 0, 2) > 0;
+        sight.waiting = pg_get_int64(result, 0, 3);
+        sight.is_ahead = pg_get_bool(result, 0, 4);
+    }
+    peeked(q->peek_ctx, &sight);
+}
+
+bool queue_peek(struct queue *q, queue_peeked peeked, void *ctx)
+{
+    struct pg_params p = {0};
+
+    if (!queue_is_ready(q) || q->peeked != NULL) {
+        return false;
+    }
+    q->peeked = peeked;
+    q->peek_ctx = ctx;
+    pg_param_int32(&p, 400);
+    if (!pg_query(q->reading, queue_sql("peek"), &p, on_peeked, q)) {
+        q->peeked = NULL;
+        return false;
+    }
+    return true;
+}
+
+static void on_renewed(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    struct map ours;
+
+    if (error != NULL) {
+        return; /* the next renewal comes before the lease runs out */
+    }
+    map_init(&ours);
+    for (int row = 0; row < PQntuples(result); row++) {
+        map_put_id(&ours, pg_get_int64(result, row, 0), q);
+    }
+    for (struct list_node *n = list_first(&q->held); n != NULL;
+         n = list_after(&q->held, n)) {
+        struct batch *b = LIST_OF(n, struct batch, leased);
+
+        if (b->is_renewing && map_get_id(&ours, b->id) == NULL) {
+            log_warn("lease lost", "batch=%lld", (long long)b->id);
+            b->is_lost = true;
+        }
+        b->is_renewing = false;
+    }
+    map_release(&ours);
+}
+
+static void on_seen(void *ctx, const PGresult *result, const char *error)
+{
+    (void)ctx;
+    (void)result;
+    if (error != NULL) {
+        log_debug("worker not seen", "why=\"%s\"", error);
+    }
+}
+
+static void ask_renewal(struct queue *q)
+{
+    struct pg_params p = {0};
+    struct buf ids;
+    struct buf epochs;
+
+    buf_init(&ids, 0);
+    buf_init(&epochs, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, q->held.count);
+    pg_array_begin(&epochs, PG_TYPE_INT8, q->held.count);
+    for (struct list_node *n = list_first(&q->held); n != NULL;
+         n = list_after(&q->held, n)) {
+        struct batch *b = LIST_OF(n, struct batch, leased);
+
+        b->is_renewing = true;
+        pg_array_int64(&ids, b->id);
+        pg_array_int64(&epochs, b->epoch);
+    }
+    pg_param_int64(&p, q->worker_id);
+    pg_param_int32(&p, q->settings.lease_ms);
+    pg_param_binary(&p, &ids);
+    pg_param_binary(&p, &epochs);
+    if (!pg_query(q->reading, queue_sql("renew"), &p, on_renewed, q)) {
+        log_debug("leases not renewed", "why=\"connection lost\"");
+    }
+    buf_release(&ids);
+    buf_release(&epochs);
+}
+
+void queue_renew(struct queue *q)
+{
+    struct pg_params p = {0};
+
+    if (!queue_is_ready(q)) {
+        return;
+    }
+    pg_param_int64(&p, q->worker_id);
+    if (!pg_query(q->reading, queue_sql("worker_seen"), &p, on_seen, q)) {
+        return;
+    }
+    if (!list_is_empty(&q->held)) {
+        ask_renewal(q);
+    }
+}
+
+void queue_give_back(struct queue *q, struct batch **batches, size_t count)
+{
+    struct pg_params p = {0};
+    struct buf ids;
+
+    buf_init(&ids, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_int64(&ids, batches[i]->id);
+        list_remove(&q->held, &batches[i]->leased);
+        batch_free(batches[i]);
+    }
+    pg_param_int64(&p, q->worker_id);
+    pg_param_binary(&p, &ids);
+    if (count > 0 &&
+        !pg_query(q->reading, queue_sql("give_back"), &p, on_seen, q)) {
+        log_debug("batches not given back", "why=\"connection lost\"");
+    }
+    buf_release(&ids);
+}
+
+static void on_house_kept(void *ctx, const PGresult *result, const char *error)
+{
+    (void)ctx;
+    if (error != NULL) {
+        log_warn("no housekeeping", "why=\"%s\"", error);
+    }
+    for (int row = 0; error == NULL && row < PQntuples(result); row++) {
+        log_info("housekeeping", "what=\"%.*s\" outcome=\"%.*s\"",
+                 SPAN_ARG(pg_get_text(result, row, 0)),
+                 SPAN_ARG(pg_get_text(result, row, 1)));
+    }
+}
+
+void queue_keep_house(struct queue *q)
+{
+    if (queue_is_ready(q) && !pg_query(q->reading, queue_sql("housekeeping"),
+                                       NULL, on_house_kept, q)) {
+        log_debug("no housekeeping", "why=\"connection lost\"");
+    }
+}
+
+static void on_stopped(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    on_seen(q, result, error);
+    q->said_goodbye(q->goodbye_ctx);
+}
+
+void queue_say_goodbye(struct queue *q, void (*said)(void *ctx), void *ctx)
+{
+    struct pg_params p = {0};
+    struct buf none;
+
+    buf_init(&none, 0);
+    pg_array_begin(&none, PG_TYPE_INT8, 0);
+    drift_write(q);
+    q->said_goodbye = said;
+    q->goodbye_ctx = ctx;
+    pg_param_int64(&p, q->worker_id);
+    pg_param_binary(&p, &none);
+    if (!pg_query(q->writing, queue_sql("worker_stop"), &p, on_stopped, q)) {
+        said(ctx);
+    }
+    buf_release(&none);
+}

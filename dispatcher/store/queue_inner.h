@@ -1,0 +1,88 @@
+/*
+ * queue_inner - what the files of the queue share; private to them.
+ */
+#ifndef STORE_QUEUE_INNER_H
+#define STORE_QUEUE_INNER_H
+
+#include "store/pg.h"
+#include "store/queue.h"
+
+enum {
+    GROUP_MAX = 64, /* batches of one lease or take-over */
+    SETTLE_MAX = 8, /* batches settled by one transaction */
+    LEAVES = 16,    /* of postbatch.event; the low four bits of an id */
+};
+
+/* A batch whose recipients and events are being fetched. */
+struct pending {
+    struct batch *batch;
+    struct map recipients; /* id -> struct recipient * */
+    struct map events;     /* id -> struct event * */
+};
+
+/* What one lease has brought; fetched together. */
+struct group {
+    struct pending items[GROUP_MAX];
+    size_t count;
+    int statements; /* fetches without an answer */
+    bool is_broken;
+};
+
+struct queue {
+    struct ev_loop *loop;
+    struct queue_settings settings;
+    struct queue_hooks hooks;
+    void *ctx;
+    struct pg *reading;
+    struct pg *writing;
+    int64_t worker_id; /* 0 = not registered yet */
+    bool was_ready;
+    bool is_leasing;
+    struct group group;
+    struct list held; /* batches by their node `leased` */
+
+    queue_peeked peeked; /* a peek is under way when not NULL */
+    void *peek_ctx;
+
+    struct list settling;              /* batches by their node `node` */
+    struct batch *settled[SETTLE_MAX]; /* in the transaction under way */
+    bool settled_held[SETTLE_MAX];
+    size_t settled_count;
+    size_t settled_answers;
+    bool settle_failed;
+    struct ev_timer settle_pause; /* after a transaction that failed */
+
+    struct map drift; /* "type\0key" -> struct drift * */
+    struct ev_timer drift_timer;
+    bool drift_is_written;
+    void (*said_goodbye)(void *ctx);
+    void *goodbye_ctx;
+};
+
+/* The text of sql/queries/NAME.sql; its address is its identity. */
+const char *queue_sql(const char *name);
+
+/* ---- queue_rows.c ----------------------------------------------------------
+ */
+
+/* A batch with its letters from a row of lease.sql or take_over.sql; false
+ * when it does not fit into its memory. */
+bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
+                     int row);
+/* Fills the recipients of all batches of the group. */
+void rows_read_recipients(struct group *g, const PGresult *result);
+/* Fills the events. */
+void rows_read_events(struct group *g, const PGresult *result);
+/* What was not found gets its reason; frees the maps. */
+void rows_finish(struct pending *p);
+
+/* ---- queue_settle.c --------------------------------------------------------
+ */
+
+/* Begins a transaction for what waits in q->settling, if none is under way. */
+void settle_next(struct queue *q);
+/* Writes the drift that has gathered. */
+void drift_write(struct queue *q);
+void drift_release(struct queue *q);
+
+#endif

@@ -1,0 +1,553 @@
+/*
+ * queue_settle - verdicts become durable, a transaction for a few batches.
+ *
+ *     BEGIN, settle (each)  ──all answered──▶  COPY ledger, quarantine,
+ *                                              suppress, COMMIT ──▶ on_settled
+ *
+ * settle.sql is the fence: for a batch whose lease was lost it removes and
+ * adds nothing and says so; then none of that batch's letters goes into the
+ * ledger, because its new owner writes them. If anything fails, the whole
+ * transaction does, and every batch in it is offered again (SETTLE_AGAIN):
+ * the outcomes are still in memory.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/queue_inner.h"
+
+static const char copy_sql[] =
+    "COPY postbatch.ledger (ring, at, batch_id, recipient_id, event_id, "
+    "more_events, verdict, code, enhanced, role, attempt, reply) "
+    "FROM STDIN (FORMAT binary)";
+
+enum { LEDGER_COLUMNS = 12, LEDGER_LEAVES = 32, DAY_S = 86400 };
+
+static void forget(struct queue *q, struct batch *batch)
+{
+    list_remove(&q->held, &batch->leased);
+}
+
+/* ---- the end of a transaction
+ * ------------------------------------------------ */
+
+static void finish(struct queue *q, bool is_committed)
+{
+    struct batch *batches[SETTLE_MAX];
+    bool held[SETTLE_MAX];
+    size_t count = q->settled_count;
+
+    memcpy(batches, q->settled, sizeof(batches));
+    memcpy(held, q->settled_held, sizeof(held));
+    q->settled_count = 0;
+    if (!is_committed) { /* not again at once: the reason may last */
+        ev_timer_again(q->loop, &q->settle_pause);
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum settle_result result = !is_committed
+                                        ? SETTLE_AGAIN
+                                        : (held[i] ? SETTLE_DONE : SETTLE_LOST);
+
+        if (result != SETTLE_AGAIN) {
+            forget(q, batches[i]);
+        }
+        if (q->hooks.on_settled != NULL) {
+            q->hooks.on_settled(q->ctx, batches[i], result);
+        }
+    }
+    settle_next(q);
+}
+
+static void on_commit(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    bool is_committed =
+        error == NULL && !q->settle_failed &&
+        strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COMMIT") == 0;
+
+    finish(q, is_committed);
+}
+
+static void on_part(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    (void)result;
+    if (error != NULL) {
+        if (!q->settle_failed) {
+            log_warn("batches not settled", "why=\"%s\"", error);
+        }
+        q->settle_failed = true;
+    }
+}
+
+/* ---- the ledger
+ * ---------------------------------------------------------------- */
+
+static void put_more_events(struct buf *b, struct event **events,
+                            uint32_t count)
+{
+    struct buf array;
+
+    if (count <= 1) {
+        pg_copy_null(b);
+        return;
+    }
+    buf_init(&array, 0);
+    pg_array_begin(&array, PG_TYPE_INT8, count - 1);
+    for (uint32_t i = 1; i < count; i++) {
+        pg_array_int64(&array, events[i]->id);
+    }
+    pg_copy_text(b, buf_view(&array));
+    buf_release(&array);
+}
+
+static void put_code(struct buf *b, int code)
+{
+    if (code > 0) {
+        pg_copy_int16(b, (int16_t)code);
+    } else {
+        pg_copy_null(b);
+    }
+}
+
+static void put_enhanced(struct buf *b, const int enhanced[3])
+{
+    char text[16];
+
+    if (enhanced[0] == 0) {
+        pg_copy_null(b);
+        return;
+    }
+    snprintf(text, sizeof(text), "%d.%d.%d", enhanced[0], enhanced[1] % 1000,
+             enhanced[2] % 1000);
+    pg_copy_text(b, span_of(text));
+}
+
+static void put_row(struct buf *b, const struct letter *l, int64_t now_us,
+                    struct event **events, uint32_t event_count,
+                    const struct outcome *o, bool keeps_words)
+{
+    pg_copy_row(b, LEDGER_COLUMNS);
+    pg_copy_int16(b, (int16_t)(now_us / 1000000 / DAY_S % LEDGER_LEAVES));
+    pg_copy_int64(b, now_us - PG_EPOCH_US);
+    pg_copy_int64(b, l->batch->origin);
+    pg_copy_int64(b, l->recipient_id);
+    pg_copy_int64(b, events[0]->id);
+    put_more_events(b, events, event_count);
+    pg_copy_int16(b, (int16_t)o->verdict);
+    put_code(b, o->code);
+    if (keeps_words) {
+        put_enhanced(b, o->enhanced);
+    } else {
+        pg_copy_null(b);
+    }
+    pg_copy_int16(b, (int16_t)l->role);
+    pg_copy_int16(b, (int16_t)l->batch->attempt);
+    if (keeps_words && o->text.len > 0) {
+        pg_copy_text(b, o->text);
+    } else {
+        pg_copy_null(b);
+    }
+}
+
+/* The letter's row, and one for each poison event that was left out of it. */
+static void put_letter(struct queue *q, struct buf *b, struct letter *l,
+                       int64_t now_us)
+{
+    struct event *sound[500];
+    uint32_t count = 0;
+    bool keeps_words =
+        q->settings.keep_all_replies || l->outcome.verdict != VERDICT_SENT;
+
+    for (uint32_t i = 0; i < l->event_count; i++) {
+        struct event *e = l->events[i];
+        const struct outcome skipped = {.verdict = VERDICT_SKIPPED,
+                                        .text = SPAN_LIT("quarantined")};
+
+        if (e->is_poison) {
+            put_row(b, l, now_us, &e, 1, &skipped, true);
+        } else if (count < sizeof(sound) / sizeof(sound[0])) {
+            sound[count++] = e;
+        }
+    }
+    if (count > 0 && l->outcome.verdict != VERDICT_NONE) {
+        put_row(b, l, now_us, sound, count, &l->outcome, keeps_words);
+    }
+}
+
+static bool copy_ledger(struct queue *q)
+{
+    int64_t now_us = clock_wall_us();
+    struct buf data;
+    bool is_queued = false;
+
+    buf_init(&data, 0);
+    pg_copy_begin(&data);
+    for (size_t i = 0; i < q->settled_count; i++) {
+        struct batch *b = q->settled[i];
+
+        for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
+            put_letter(q, &data, &b->letters[k], now_us);
+        }
+    }
+    pg_copy_end(&data);
+    is_queued = pg_copy(q->writing, copy_sql, &data, on_part, q);
+    buf_release(&data);
+    return is_queued;
+}
+
+/* ---- poison and suppression
+ * ------------------------------------------------------ */
+
+static size_t count_poison(const struct queue *q)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < q->settled_count; i++) {
+        const struct batch *b = q->settled[i];
+
+        for (uint32_t k = 0; q->settled_held[i] && k < b->event_count; k++) {
+            count += b->events[k]->is_poison;
+        }
+    }
+    return count;
+}
+
+static bool write_quarantine(struct queue *q)
+{
+    struct buf columns[5];
+    struct pg_params p = {0};
+    size_t count = count_poison(q);
+    bool is_queued = true;
+
+    if (count == 0) {
+        return true;
+    }
+    for (size_t c = 0; c < 5; c++) {
+        buf_init(&columns[c], 0);
+        pg_array_begin(&columns[c],
+                       c == 0 || c == 4 ? PG_TYPE_INT8 : PG_TYPE_TEXT, count);
+    }
+    for (size_t i = 0; i < q->settled_count; i++) {
+        const struct batch *b = q->settled[i];
+
+        for (uint32_t k = 0; q->settled_held[i] && k < b->event_count; k++) {
+            const struct event *e = b->events[k];
+
+            if (e->is_poison) {
+                pg_array_int64(&columns[0], e->id);
+                pg_array_text(&columns[1], e->type);
+                pg_array_text(&columns[2], e->poison_stage);
+                pg_array_text(&columns[3], e->poison_reason);
+                pg_array_int64(&columns[4], e->created_us);
+            }
+        }
+    }
+    for (size_t c = 0; c < 5; c++) {
+        pg_param_binary(&p, &columns[c]);
+    }
+    is_queued =
+        pg_query(q->writing, queue_sql("quarantine_events"), &p, on_part, q);
+    for (size_t c = 0; c < 5; c++) {
+        buf_release(&columns[c]);
+    }
+    return is_queued;
+}
+
+static bool is_suppressing(const struct letter *l)
+{
+    return l->outcome.suppress && l->outcome.verdict == VERDICT_FAILED &&
+           l->recipient != NULL;
+}
+
+static size_t count_suppressed(const struct queue *q)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < q->settled_count; i++) {
+        const struct batch *b = q->settled[i];
+
+        for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
+            count += is_suppressing(&b->letters[k]);
+        }
+    }
+    return count;
+}
+
+static bool write_suppression(struct queue *q)
+{
+    struct buf emails;
+    struct buf reasons;
+    struct buf seconds;
+    struct pg_params p = {0};
+    size_t count = count_suppressed(q);
+    bool is_queued = false;
+
+    if (count == 0) {
+        return true;
+    }
+    buf_init(&emails, 0);
+    buf_init(&reasons, 0);
+    buf_init(&seconds, 0);
+    pg_array_begin(&emails, PG_TYPE_TEXT, count);
+    pg_array_begin(&reasons, PG_TYPE_TEXT, count);
+    pg_array_begin(&seconds, PG_TYPE_INT4, count);
+    for (size_t i = 0; i < q->settled_count; i++) {
+        const struct batch *b = q->settled[i];
+
+        for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
+            if (is_suppressing(&b->letters[k])) {
+                pg_array_text(&emails, b->letters[k].recipient->email);
+                pg_array_text(&reasons, b->letters[k].outcome.text);
+                pg_array_null(&seconds);
+            }
+        }
+    }
+    pg_param_binary(&p, &emails);
+    pg_param_binary(&p, &reasons);
+    pg_param_binary(&p, &seconds);
+    is_queued = pg_query(q->writing, queue_sql("suppress_add"), &p, on_part, q);
+    buf_release(&emails);
+    buf_release(&reasons);
+    buf_release(&seconds);
+    return is_queued;
+}
+
+/* ---- the fence
+ * -------------------------------------------------------------------- */
+
+static void on_fenced(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    size_t at = q->settled_answers++;
+
+    on_part(ctx, result, error);
+    q->settled_held[at] = error == NULL && pg_get_bool(result, 0, 0);
+    if (error == NULL && !q->settled_held[at]) {
+        log_warn("a batch was settled by its new owner", "batch=%lld",
+                 (long long)q->settled[at]->id);
+    }
+    if (q->settled_answers < q->settled_count) {
+        return;
+    }
+    if (q->settle_failed || !copy_ledger(q) || !write_quarantine(q) ||
+        !write_suppression(q)) {
+        q->settle_failed = true;
+    }
+    if (!pg_simple(q->writing, q->settle_failed ? "ROLLBACK" : "COMMIT",
+                   on_commit, q)) {
+        finish(q, false);
+    }
+}
+
+/* The pairs of the batch that go into new batches, as settle.sql wants them. */
+static bool ask_settle(struct queue *q, struct batch *b)
+{
+    static const enum pg_type types[6] = {PG_TYPE_INT8, PG_TYPE_INT8,
+                                          PG_TYPE_INT2, PG_TYPE_INT2,
+                                          PG_TYPE_INT4, PG_TYPE_INT2};
+    struct buf columns[6];
+    struct pg_params p = {0};
+    size_t count = 0;
+    bool is_queued = false;
+
+    for (uint32_t i = 0; i < b->letter_count; i++) {
+        const struct letter *l = &b->letters[i];
+
+        for (uint32_t k = 0; l->is_requeued && k < l->event_count; k++) {
+            count += !l->events[k]->is_poison;
+        }
+    }
+    for (size_t c = 0; c < 6; c++) {
+        buf_init(&columns[c], 0);
+        pg_array_begin(&columns[c], types[c], count);
+    }
+    for (uint32_t i = 0; i < b->letter_count; i++) {
+        const struct letter *l = &b->letters[i];
+
+        for (uint32_t k = 0; l->is_requeued && k < l->event_count; k++) {
+            if (l->events[k]->is_poison) {
+                continue;
+            }
+            pg_array_int64(&columns[0], l->recipient_id);
+            pg_array_int64(&columns[1], l->events[k]->id);
+            pg_array_int16(&columns[2], (int16_t)i);
+            pg_array_int16(&columns[3], (int16_t)l->role);
+            pg_array_int32(&columns[4], (int32_t)((l->due_in_ms + 999) / 1000));
+            pg_array_int16(&columns[5], (int16_t)(b->attempt + l->is_counted));
+        }
+    }
+    pg_param_int64(&p, b->id);
+    pg_param_int64(&p, q->worker_id);
+    pg_param_int64(&p, b->epoch);
+    for (size_t c = 0; c < 6; c++) {
+        pg_param_binary(&p, &columns[c]);
+    }
+    is_queued = pg_query(q->writing, queue_sql("settle"), &p, on_fenced, q);
+    for (size_t c = 0; c < 6; c++) {
+        buf_release(&columns[c]);
+    }
+    return is_queued;
+}
+
+/* ---- the way in
+ * --------------------------------------------------------------------- */
+
+void settle_next(struct queue *q)
+{
+    struct list_node *n = NULL;
+
+    if (q->settled_count > 0 || list_is_empty(&q->settling) ||
+        ev_is_active(&q->settle_pause) || !queue_is_ready(q)) {
+        return;
+    }
+    while (q->settled_count < SETTLE_MAX &&
+           (n = list_take(&q->settling)) != NULL) {
+        q->settled[q->settled_count++] = LIST_OF(n, struct batch, node);
+    }
+    q->settled_answers = 0;
+    q->settle_failed = false;
+    if (!pg_simple(q->writing, "BEGIN", on_part, q)) {
+        q->settle_failed = true;
+    }
+    /* A question that cannot be asked is answered here, so that every batch
+     * has its answer whatever happens to the connection. */
+    for (size_t i = 0, count = q->settled_count; i < count; i++) {
+        if (!ask_settle(q, q->settled[i])) {
+            on_fenced(q, NULL, "connection lost");
+        }
+    }
+}
+
+void queue_settle(struct queue *q, struct batch *batch)
+{
+    list_append(&q->settling, &batch->node);
+    settle_next(q);
+}
+
+size_t queue_settling(const struct queue *q)
+{
+    return q->settling.count + q->settled_count;
+}
+
+/* ---- drift
+ * -----------------------------------------------------------------------------
+ */
+
+/* How often an unknown key was seen since the last writing. */
+struct drift {
+    char *type;
+    char *key;
+    char *name; /* both, with a NUL in between: the key in the map */
+    int64_t first_event_id;
+    int64_t events;
+};
+
+enum { DRIFT_MAX = 1000 };
+
+void queue_note_drift(struct queue *q, struct span type, struct span key,
+                      int64_t event_id)
+{
+    char *name = mem_alloc(type.len + 1 + key.len);
+    size_t size = type.len + 1 + key.len;
+    struct drift *d = NULL;
+
+    memcpy(name, type.ptr, type.len);
+    name[type.len] = '\0';
+    memcpy(name + type.len + 1, key.ptr, key.len);
+    d = map_get(&q->drift, span_make(name, size));
+    if (d != NULL || q->drift.count >= DRIFT_MAX) {
+        mem_free(name);
+    } else {
+        d = mem_calloc(1, sizeof(*d));
+        d->type = mem_strndup(type.ptr, type.len);
+        d->key = mem_strndup(key.ptr, key.len);
+        d->name = name;
+        d->first_event_id = event_id;
+        map_put(&q->drift, span_make(name, size), d);
+    }
+    if (d != NULL) {
+        d->events++;
+    }
+}
+
+static void on_drift(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    q->drift_is_written = false;
+    for (int row = 0; error == NULL && row < PQntuples(result); row++) {
+        struct span type = pg_get_text(result, row, 0);
+        struct span key = pg_get_text(result, row, 1);
+
+        if (pg_get_bool(result, row, 2)) {
+            log_warn("a payload has a key that its contract does not list",
+                     "type=%.*s key=%.*s mailed=yes", SPAN_ARG(type),
+                     SPAN_ARG(key));
+        }
+    }
+}
+
+static void drift_clear(struct queue *q)
+{
+    for (struct map_entry *e = NULL; (e = map_next(&q->drift, e)) != NULL;) {
+        struct drift *d = e->value;
+
+        mem_free(d->type);
+        mem_free(d->key);
+        mem_free(d->name);
+        mem_free(d);
+    }
+    map_clear(&q->drift);
+}
+
+void drift_release(struct queue *q)
+{
+    drift_clear(q);
+    map_release(&q->drift);
+}
+
+void drift_write(struct queue *q)
+{
+    struct buf types;
+    struct buf keys;
+    struct buf ids;
+    struct buf counts;
+    struct pg_params p = {0};
+
+    if (q->drift.count == 0 || q->drift_is_written || !queue_is_ready(q) ||
+        q->settled_count > 0) {
+        return;
+    }
+    buf_init(&types, 0);
+    buf_init(&keys, 0);
+    buf_init(&ids, 0);
+    buf_init(&counts, 0);
+    pg_array_begin(&types, PG_TYPE_TEXT, q->drift.count);
+    pg_array_begin(&keys, PG_TYPE_TEXT, q->drift.count);
+    pg_array_begin(&ids, PG_TYPE_INT8, q->drift.count);
+    pg_array_begin(&counts, PG_TYPE_INT8, q->drift.count);
+    for (struct map_entry *e = NULL; (e = map_next(&q->drift, e)) != NULL;) {
+        const struct drift *d = e->value;
+
+        pg_array_text(&types, span_of(d->type));
+        pg_array_text(&keys, span_of(d->key));
+        pg_array_int64(&ids, d->first_event_id);
+        pg_array_int64(&counts, d->events);
+    }
+    pg_param_binary(&p, &types);
+    pg_param_binary(&p, &keys);
+    pg_param_binary(&p, &ids);
+    pg_param_binary(&p, &counts);
+    q->drift_is_written =
+        pg_query(q->writing, queue_sql("drift_add"), &p, on_drift, q);
+    if (q->drift_is_written) {
+        drift_clear(q);
+    }
+    buf_release(&types);
+    buf_release(&keys);
+    buf_release(&ids);
+    buf_release(&counts);
+}

@@ -1,0 +1,103 @@
+-- fanout_step - writes the next batches of one event that has very many
+-- recipients; the least served of such events first.
+--
+-- The text is completed at start as that of route.sql is. It needs no lock
+-- but that of its row in postbatch.fanout, and runs beside the router, on any
+-- host; the caller waits while many bulk letters wait already. The place is
+-- kept as the last recipient id (a keyset), so a crash loses nothing and the
+-- last step costs what the first does, provided the role can give recipients
+-- in the order of their ids from an index. Who joins the role meanwhile is
+-- reached or not, depending on the id.
+--
+-- A fan-out whose event type has a fault waits until it has none.
+--
+-- Parameters:
+--   $1 int  most pairs of one step (10000)
+-- Result: one row, or none when there is nothing to do:
+--   event_id bigint, letters bigint, batches bigint  written
+--   done boolean   this event is finished
+WITH fan AS MATERIALIZED (
+  SELECT f.event_id, f.urgency, f.after_recipient
+    FROM postbatch.fanout AS f
+   WHERE NOT f.done
+     AND NOT EXISTS (
+         SELECT FROM postbatch.event AS e
+           JOIN postbatch.event_type AS t ON t.name = e.type
+          WHERE e.ring = (f.event_id & 15)::smallint AND e.id = f.event_id
+            AND t.fault IS NOT NULL)
+   ORDER BY f.served, f.event_id
+   LIMIT 1
+     FOR UPDATE SKIP LOCKED
+),
+pair AS MATERIALIZED (
+  SELECT p.event_id, p.type, p.urgency, p.originator_id, x.recipient_id,
+         x.role_id, o.place, p.role_names[o.place] AS role,
+         p.role_frequencies[o.place] AS frequency
+    FROM (
+         SELECT fan.event_id, fan.urgency, fan.after_recipient,
+                e.type, e.payload, t.role_names, t.role_frequencies,
+                CASE WHEN t.mailable THEN t.role_ids END AS role_ids,
+                CASE WHEN e.payload ->> t.originator_key IS NOT NULL
+                     THEN (SELECT r.id FROM postbatch.recipient AS r
+                            WHERE r.key = e.payload ->> t.originator_key)
+                END AS originator_id
+           FROM fan
+           JOIN postbatch.event AS e
+             ON e.ring = (fan.event_id & 15)::smallint AND e.id = fan.event_id
+           JOIN postbatch.event_type AS t ON t.name = e.type
+         OFFSET 0) AS p
+   CROSS JOIN LATERAL (
+         SELECT * FROM (
+           SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
+            WHERE false
+--{roles}
+         ) AS x
+          WHERE x.recipient_id > p.after_recipient
+          -- WITH TIES: all roles of the last recipient, or none.
+          ORDER BY x.recipient_id FETCH FIRST ($1::int) ROWS WITH TIES) AS x
+   CROSS JOIN LATERAL (
+         SELECT array_position(p.role_ids, x.role_id) AS place) AS o
+),
+wanted AS (
+  -- As in route.sql.
+  SELECT DISTINCT ON (p.recipient_id)
+         p.urgency, p.recipient_id, p.event_id, p.role_id
+    FROM pair AS p
+   WHERE p.recipient_id IS DISTINCT FROM p.originator_id
+     AND (SELECT true FROM postbatch.recipient AS r
+           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
+     AND coalesce(
+           (SELECT f.frequency FROM postbatch.preference AS f
+             WHERE f.recipient_id = p.recipient_id
+               AND f.type = p.type AND f.role = p.role
+               AND (f.scope IS NULL
+                    OR postbatch.in_scope(p.event_id, f.scope))),
+           (SELECT f.frequency FROM postbatch.preference AS f
+             WHERE f.recipient_id IS NULL
+               AND f.type = p.type AND f.role = p.role
+               AND (f.scope IS NULL
+                    OR postbatch.in_scope(p.event_id, f.scope))),
+           p.frequency) <> 'off'
+   ORDER BY p.recipient_id, p.place
+),
+made AS (
+  INSERT INTO postbatch.batch (urgency, n, recipient_ids, event_ids, roles)
+  SELECT urgency, count(*), array_agg(recipient_id), array_agg(event_id),
+         array_agg(role_id)
+    FROM (SELECT *, (row_number() OVER (ORDER BY recipient_id) - 1) / 500
+                    AS part
+            FROM wanted
+           ORDER BY urgency, part, recipient_id) AS w
+   GROUP BY urgency, part
+  RETURNING n
+)
+UPDATE postbatch.fanout AS f
+   SET after_recipient = coalesce((SELECT max(recipient_id) FROM pair),
+                                  f.after_recipient),
+       served = f.served + (SELECT coalesce(sum(n), 0) FROM made),
+       done   = (SELECT count(*) FROM pair) < $1::int
+  FROM fan
+ WHERE f.event_id = fan.event_id
+RETURNING f.event_id, (SELECT coalesce(sum(n), 0) FROM made)::bigint
+            AS letters,
+          (SELECT count(*) FROM made) AS batches, f.done

@@ -1,0 +1,78 @@
+-- resend_do - sends letters again: those that resend_preview.sql shows, of
+-- which it takes the same parameters.
+--
+-- They go into new batches as first attempts (other Message-IDs than before,
+-- so that no receiver takes them for twins), a letter that was one stays one,
+-- and each gets a row "resent" in the ledger: a second run finds nothing.
+--
+-- Parameters; those that are NULL do not narrow:
+--   $1 bigint       an event id
+--   $2 text         a recipient: key, email address or id
+--   $3 timestamptz  what happened since then
+--   $4 smallint[]   which last verdicts count: {3} failed, {3,4} also unsure,
+--                   {5} skipped (so also what poison left out)
+-- Result: one row: letters bigint, batches bigint, left_out bigint (pairs
+-- with an obstacle).
+WITH who AS MATERIALIZED (
+  SELECT id FROM postbatch.recipient
+   WHERE key = $2::text OR email = $2::text OR id = postbatch.to_bigint($2::text)
+),
+latest AS (
+  -- The last word on each pair of recipient and event.
+  SELECT DISTINCT ON (l.recipient_id, e.id)
+         l.recipient_id, e.id AS event_id, l.verdict, l.at, l.role, l.reply,
+         l.code, l.attempt, l.batch_id, l.event_id AS first_event
+    FROM postbatch.ledger AS l
+   CROSS JOIN LATERAL unnest(l.event_id || l.more_events) AS e (id)
+   WHERE l.at >= coalesce($3::timestamptz, '-infinity')
+     AND ($1::bigint IS NULL OR e.id = $1::bigint)
+     AND ($2::text IS NULL OR l.recipient_id IN (SELECT id FROM who))
+   ORDER BY l.recipient_id, e.id, l.at DESC, l.attempt DESC
+),
+again AS MATERIALIZED (
+  SELECT l.*, e.type, t.id AS type_id, r.email,
+         coalesce(e.urgency, t.urgency, 2::smallint) AS urgency,
+         CASE WHEN e.id IS NULL THEN 'the event is gone'
+              WHEN r.id IS NULL THEN 'the recipient is gone'
+         END AS obstacle
+    FROM latest AS l
+    LEFT JOIN postbatch.event AS e
+      ON e.ring = (l.event_id & 15)::smallint AND e.id = l.event_id
+    LEFT JOIN postbatch.event_type AS t ON t.name = e.type
+    LEFT JOIN postbatch.recipient AS r ON r.id = l.recipient_id
+   WHERE l.verdict = ANY ($4::smallint[])
+),
+numbered AS MATERIALIZED (
+  -- Letters as they were: same batch, recipient and first event.
+  SELECT *, dense_rank() OVER (
+              PARTITION BY urgency
+                  ORDER BY recipient_id, type_id, batch_id, first_event) - 1
+              AS letter
+    FROM again
+   WHERE obstacle IS NULL
+),
+made AS (
+  INSERT INTO postbatch.batch
+         (urgency, n, recipient_ids, event_ids, roles, letters)
+  SELECT urgency, max(letter) - min(letter) + 1, array_agg(recipient_id),
+         array_agg(event_id), array_agg(coalesce(role, 0::smallint)),
+         CASE WHEN max(letter) - min(letter) + 1 < count(*)
+              THEN array_agg((letter % 500)::smallint) END
+    FROM (SELECT *, letter / 500 AS part FROM numbered
+           ORDER BY urgency, part, letter, event_id) AS l
+   GROUP BY urgency, part
+  RETURNING n
+),
+noted AS (
+  INSERT INTO postbatch.ledger (batch_id, recipient_id, event_id, more_events,
+                                verdict, role, attempt, reply)
+  SELECT batch_id, recipient_id, min(event_id),
+         nullif((array_agg(event_id ORDER BY event_id))[2:], '{}'), 6,
+         min(role), max(attempt), 'sent again on request'
+    FROM numbered
+   GROUP BY urgency, letter, batch_id, recipient_id
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM noted) AS letters,
+       (SELECT count(*) FROM made) AS batches,
+       (SELECT count(*) FROM again WHERE obstacle IS NOT NULL) AS left_out

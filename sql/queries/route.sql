@@ -1,0 +1,245 @@
+-- route - turns the next events into batches: one step of the router.
+--
+-- Must follow route_lock.sql in the same transaction. The text is completed
+-- at start: the one line that holds nothing but a comment with "roles" in
+-- braces gives way to role_part.sql for every role, one after the other. It
+-- is a whole statement without any role, too.
+--
+-- Parameters:
+--   $1 int   most events of one step (5000)
+--   $2 int   most pairs of recipient and event of one step (50000); where
+--            they do not suffice the step ends before the event that is cut
+--   $3 int   an event with more pairs than this goes into postbatch.fanout
+--            (20000)
+-- Result: one row, or none when this transaction does not hold the lock:
+--   events bigint       dealt with, whatever became of them
+--   quarantined bigint  of them set aside
+--   fanouts bigint      of them left to fanout_step.sql
+--   letters bigint, batches bigint  written
+--   finished boolean    nothing was left to read when the step began; false
+--                       means: step again at once
+--
+-- How events are read. Ids are given at INSERT, rows appear at COMMIT, so
+-- "id > last" loses what commits late. Read is what became visible between
+-- two snapshots: first the transactions that were running at the older one
+-- and have ended since (the stragglers), then all that began between the two.
+-- The window and the position in it are stored in the route row, so that a
+-- window of any size is read in steps, by whoever holds the lock.
+--
+-- No payload can make this statement fail: only ->, ->>, ?& and @> touch it,
+-- which give NULL or false where they do not fit, and postbatch.to_bigint().
+-- A role file may break that promise; see route_skip.sql.
+WITH here AS MATERIALIZED (
+  -- Where reading stands; a finished window (phase 2) gives way to the next.
+  SELECT CASE phase WHEN 2 THEN 0 ELSE phase END AS phase,
+         CASE phase WHEN 2 THEN '0' ELSE pos_xid END AS pos_xid,
+         CASE phase WHEN 2 THEN 0 ELSE pos_id END AS pos_id,
+         CASE phase WHEN 2 THEN snap_cur ELSE snap_last END AS snap_last,
+         CASE phase WHEN 2 THEN pg_current_snapshot()
+                    ELSE snap_cur END AS snap_cur
+    FROM postbatch.route
+   WHERE current_setting('postbatch.routing', true) = 'locked'
+     AND current_setting('transaction_isolation') = 'read committed'
+),
+event AS (
+  -- The branches of UNION ALL run one after the other, each in the order of
+  -- (xid, id).
+  SELECT 0 AS phase, e.*
+    FROM here
+   CROSS JOIN LATERAL (
+         SELECT x FROM pg_snapshot_xip(here.snap_last) AS x
+          WHERE here.phase = 0 AND x >= here.pos_xid
+            AND pg_visible_in_snapshot(x, here.snap_cur)
+          ORDER BY x) AS straggler
+   CROSS JOIN LATERAL (
+         SELECT xid, id, type, payload, created_at, urgency
+           FROM postbatch.event
+          WHERE xid = straggler.x
+            AND (xid, id) > (here.pos_xid, here.pos_id)
+          ORDER BY xid, id LIMIT $1::int) AS e
+  UNION ALL
+  SELECT 1, e.*
+    FROM (SELECT pg_snapshot_xmax(snap_cur) AS hi, snap_cur,
+                 CASE phase WHEN 1 THEN pos_xid
+                      ELSE pg_snapshot_xmax(snap_last) END AS xid,
+                 CASE phase WHEN 1 THEN pos_id ELSE -1 END AS id
+            FROM here) AS pos
+   CROSS JOIN LATERAL (
+         SELECT xid, id, type, payload, created_at, urgency
+           FROM postbatch.event
+          WHERE (xid, id) > (pos.xid, pos.id) AND xid < pos.hi
+            AND pg_visible_in_snapshot(xid, pos.snap_cur)
+          ORDER BY xid, id LIMIT $1::int) AS e
+  LIMIT $1::int
+),
+pair AS MATERIALIZED (
+  -- Who should hear of it, and by which role: at least one row an event, so
+  -- that all else about this step can be read from here.
+  SELECT p.seq, p.phase, p.xid, p.event_id, p.type, p.created_at, p.reason,
+         p.urgency, p.type_id, p.gather_max, p.originator_id,
+         x.recipient_id, x.role_id, o.place,
+         p.role_names[o.place] AS role,
+         p.role_frequencies[o.place] AS frequency
+    FROM (
+         SELECT *, CASE WHEN mailable AND reason IS NULL
+                        THEN all_role_ids END AS role_ids
+           FROM (
+         -- Each event with what its contract says, and why it cannot be
+         -- mailed. seq is the order in which they were read.
+         SELECT row_number() OVER () AS seq, e.phase, e.xid,
+                e.id AS event_id, e.type, e.payload, e.created_at,
+                coalesce(e.urgency, t.urgency) AS urgency,
+                t.id AS type_id, t.mailable, t.gather_max,
+                t.role_ids AS all_role_ids, t.role_names, t.role_frequencies,
+                CASE WHEN e.payload ->> t.originator_key IS NOT NULL
+                     THEN (SELECT r.id FROM postbatch.recipient AS r
+                            WHERE r.key = e.payload ->> t.originator_key)
+                END AS originator_id,
+                CASE WHEN t.id IS NULL
+                     THEN 'no event type has this name'
+                     WHEN NOT t.mailable
+                     THEN NULL
+                     WHEN t.fault IS NOT NULL
+                     THEN t.fault
+                     WHEN jsonb_typeof(e.payload) <> 'object'
+                     THEN 'the payload is not an object but: '
+                          || jsonb_typeof(e.payload)
+                     WHEN NOT e.payload ?& t.required_keys
+                     THEN 'required key is missing: '
+                          || (SELECT string_agg(k, ', ')
+                                FROM unnest(t.required_keys) AS k
+                               WHERE NOT e.payload ? k)
+                END AS reason
+           FROM event AS e
+           LEFT JOIN LATERAL (
+                SELECT * FROM postbatch.event_type AS t
+                 WHERE t.name = e.type LIMIT 1) AS t ON true) AS e
+         OFFSET 0) AS p
+    LEFT JOIN LATERAL (
+         SELECT * FROM (
+           SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
+            WHERE false
+--{roles}
+         ) AS x LIMIT $3::int + 1) AS x ON true
+   CROSS JOIN LATERAL (
+         SELECT array_position(p.role_ids, x.role_id) AS place) AS o
+   LIMIT greatest($2::int, $3::int + 2)
+),
+upto AS MATERIALIZED (
+  -- The events of this step: all that were read, or those before the one at
+  -- which the pairs were cut.
+  SELECT count(*) AS pairs, max(event_id) AS top_id,
+         bool_or(reason IS NOT NULL) AS has_poison,
+         bool_or(gather_max > 1) AS has_gather,
+         count(*) < greatest($2::int, $3::int + 2) AS is_whole,
+         CASE WHEN count(*) < greatest($2::int, $3::int + 2) THEN coalesce(max(seq), 0)
+              ELSE max(seq) - 1 END AS seq
+    FROM pair
+),
+giant AS MATERIALIZED (
+  -- Looked for only when there are enough pairs for one.
+  SELECT coalesce(array_agg(g.seq), '{}') AS seqs
+    FROM (SELECT seq FROM pair WHERE (SELECT pairs FROM upto) > $3::int
+           GROUP BY seq HAVING count(*) > $3::int) AS g
+),
+wanted AS (
+  -- One pair for each recipient and event: the first role, in the order of
+  -- the contract, that the recipient has not switched off.
+  SELECT DISTINCT ON (p.urgency, p.recipient_id, p.type_id, p.event_id)
+         p.urgency, p.recipient_id, p.type_id, p.event_id, p.gather_max,
+         p.role_id
+    FROM pair AS p
+    LEFT JOIN postbatch.preference AS own
+      ON own.recipient_id = p.recipient_id
+         AND own.type = p.type AND own.role = p.role
+         AND (own.scope IS NULL OR postbatch.in_scope(p.event_id, own.scope))
+   WHERE p.recipient_id IS NOT NULL
+     AND p.recipient_id IS DISTINCT FROM p.originator_id
+     AND p.seq <= (SELECT seq FROM upto)
+     AND p.seq <> ALL ((SELECT seqs FROM giant)::bigint[])
+     AND (SELECT true FROM postbatch.recipient AS r
+           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
+     AND coalesce(own.frequency,
+           CASE WHEN EXISTS (SELECT FROM postbatch.preference
+                              WHERE recipient_id IS NULL)
+                THEN (SELECT f.frequency FROM postbatch.preference AS f
+                       WHERE f.recipient_id IS NULL
+                         AND f.type = p.type AND f.role = p.role
+                         AND (f.scope IS NULL
+                              OR postbatch.in_scope(p.event_id, f.scope)))
+           END,
+           p.frequency) <> 'off'
+   ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.place
+),
+letter AS (
+  -- A type that gathers has one letter for up to gather_max events; all
+  -- others have gather_max 1.
+  SELECT w.urgency, w.recipient_id, w.event_id, w.role_id,
+         count(*) FILTER (WHERE (w.nth - 1) % w.gather_max = 0)
+           OVER (PARTITION BY w.urgency
+                     ORDER BY w.recipient_id, w.type_id, w.event_id
+                      ROWS UNBOUNDED PRECEDING) - 1 AS letter
+    FROM (SELECT *, row_number()
+                 OVER (PARTITION BY urgency, recipient_id, type_id
+                           ORDER BY event_id) AS nth
+            FROM wanted) AS w
+),
+made AS (
+  INSERT INTO postbatch.batch
+         (urgency, n, recipient_ids, event_ids, roles, letters)
+  SELECT urgency, max(letter) - min(letter) + 1,
+         array_agg(recipient_id), array_agg(event_id), array_agg(role_id),
+         CASE WHEN max(letter) - min(letter) + 1 < count(*)
+              THEN array_agg((letter % 500)::smallint)
+                   FILTER (WHERE (SELECT has_gather FROM upto)) END
+    FROM (SELECT *, letter / 500 AS part FROM letter
+           ORDER BY urgency, part, letter, event_id) AS l
+   GROUP BY urgency, part
+  RETURNING n
+),
+set_aside AS (
+  INSERT INTO postbatch.quarantine (event_id, type, stage, reason, created_at)
+  SELECT event_id, left(type, 200), 'route', reason, created_at
+    FROM pair
+   WHERE (SELECT has_poison FROM upto)
+     AND reason IS NOT NULL AND seq <= (SELECT seq FROM upto)
+  ON CONFLICT (event_id) DO NOTHING
+  RETURNING 1
+),
+fanned AS (
+  INSERT INTO postbatch.fanout (event_id)
+  SELECT DISTINCT event_id
+    FROM pair
+   WHERE (SELECT seqs FROM giant) <> '{}'
+     AND seq = ANY ((SELECT seqs FROM giant)::bigint[])
+     AND seq <= (SELECT seq FROM upto)
+  ON CONFLICT (event_id) DO NOTHING
+  RETURNING 1
+),
+done AS (
+  SELECT upto.seq AS events, upto.is_whole AND upto.seq < $1::int AS finished,
+         last.phase, last.xid, last.event_id,
+         CASE WHEN upto.is_whole THEN upto.top_id
+              ELSE (SELECT max(event_id) FROM pair WHERE seq <= upto.seq)
+         END AS top_id
+    FROM upto
+    LEFT JOIN LATERAL (
+         SELECT phase, xid, event_id FROM pair
+          WHERE seq = upto.seq LIMIT 1) AS last ON true
+)
+UPDATE postbatch.route
+   SET snap_last = here.snap_last,
+       snap_cur  = here.snap_cur,
+       phase     = CASE WHEN done.finished THEN 2
+                        ELSE coalesce(done.phase, here.phase) END,
+       pos_xid   = coalesce(done.xid, here.pos_xid),
+       pos_id    = coalesce(done.event_id, here.pos_id),
+       top_id    = greatest(route.top_id, done.top_id),
+       routed_at = now()
+  FROM here, done
+RETURNING done.events,
+          (SELECT count(*) FROM set_aside) AS quarantined,
+          (SELECT count(*) FROM fanned) AS fanouts,
+          (SELECT coalesce(sum(n), 0) FROM made)::bigint AS letters,
+          (SELECT count(*) FROM made) AS batches,
+          done.finished

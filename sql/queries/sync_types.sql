@@ -1,0 +1,13 @@
+-- sync_types - tells the database what the contracts say; once, at start.
+--
+-- Parameters:
+--   $1 jsonb  a list of objects, one for each event type:
+--             {"name": "BuildFail", "mailable": true,
+--              "grouping": "each" or "gather", "gather_max": 50,
+--              "urgency": 1 urgent, 2 normal, 3 bulk,
+--              "originator": key or null, "required": [keys],
+--              "frequency": "instant", "fault": words or null,
+--              "roles": [{"name": "maintainer", "frequency": "instant"}]}
+--             A type in the table that is not in the list gets a fault.
+-- Result: role_id smallint, role_name text: all roles there are or ever were.
+SELECT role_id, role_name FROM postbatch.sync_types($1::jsonb)
