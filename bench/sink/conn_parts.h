@@ -56,8 +56,7 @@ void conn_watch(struct conn *c);
 
 /* conn_out.c. Bytes, then an ending, to the client: at once or by the slow
  * wire. */
-void conn_send(struct conn *c, const char *bytes, size_t n,
-               enum ending ending);
+void conn_send(struct conn *c, const char *bytes, size_t n, enum ending ending);
 /* Sends all replies that are due; asks to be woken for the next one. */
 void conn_flush(struct conn *c);
 /* From now on TLS stands between link and session. */

@@ -1,5 +1,5 @@
 /*
- * content - DATA and BDAT, and the octets of content.
+ * content - the command DATA, and the octets of content.
  *
  * Each piece goes once through scan, and its beginning through header; the
  * octets are copied only when a maildir keeps them or when the header section
@@ -24,19 +24,10 @@ static const char *const finding_words[SCAN_FINDINGS] = {
     [SCAN_EIGHT_BIT] = "8-bit content without BODY=8BITMIME",
 };
 
-static void begin_content(struct session *s, bool dots)
+void content_begin(struct session *s, bool dots)
 {
     scan_start(&s->scan, dots);
     s->mail.fault = session_fault(s, FAULT_CONTENT, buf_view(&s->recipients));
-}
-
-/* The end of a transaction that failed by BDAT. */
-static void fail_chunk(struct session *s, bool is_last)
-{
-    bool stays = s->tx == TX_BROKEN || s->sink->options.bdat_needs_reset;
-
-    s->tx = is_last && !stays ? TX_NONE : TX_BROKEN;
-    session_clear_mail(s);
 }
 
 static void check_header(struct session *s, const struct header *h)
@@ -116,7 +107,7 @@ static struct span around(const char *bytes, size_t n, size_t place)
     return span_make(bytes + from, n - from < 60 ? n - from : 60);
 }
 
-static void report_findings(struct session *s, const char *bytes, size_t n)
+void content_report(struct session *s, const char *bytes, size_t n)
 {
     for (int i = 0; s->scan.fresh != 0 && i < SCAN_FINDINGS; i++) {
         if ((s->scan.fresh & (1u << i)) == 0 ||
@@ -201,7 +192,7 @@ static void check_content(struct session *s, uint64_t size, bool by_bdat)
 }
 
 /* All content has come: the reply to the final dot or to BDAT LAST. */
-static void finish_content(struct session *s, bool by_bdat)
+void content_finish(struct session *s, bool by_bdat)
 {
     const struct options *o = &s->sink->options;
     const struct fault *fault = s->mail.fault;
@@ -234,7 +225,7 @@ static void finish_content(struct session *s, bool by_bdat)
         session_reply(s, text ? NULL : fault, text ? text : "",
                       text ? strlen(text) : 0, o->dot_delay_us);
         if (by_bdat) {
-            fail_chunk(s, true);
+            bdat_fail(s, true);
         } else {
             s->tx = TX_NONE;
             session_clear_mail(s);
@@ -289,131 +280,14 @@ void content_data(struct session *s, struct span args)
     session_reply(s, fault, TEXT("354 End data with <CR><LF>.<CR><LF>"), 0);
     if (s->mode == SESSION_COMMAND) {
         session_enter(s, SESSION_DATA);
-        begin_content(s, true);
+        content_begin(s, true);
         s->mail.doom =
             s->mail.rcpt_taken > 0 ? NULL : "554 5.5.1 No valid recipients\r\n";
     }
 }
 
-/* "1234", "1234 LAST" */
-static bool parse_bdat(struct span args, uint64_t *octets, bool *is_last)
-{
-    size_t i = 0;
-
-    *octets = 0;
-    for (; i < args.len && args.ptr[i] >= '0' && args.ptr[i] <= '9'; i++) {
-        if (i == 15) {
-            return false;
-        }
-        *octets = *octets * 10 + (uint64_t)(args.ptr[i] - '0');
-    }
-    *is_last = args.len == i + 5 && args.ptr[i] == ' ' &&
-               strncasecmp(args.ptr + i + 1, "LAST", 4) == 0;
-    return i > 0 && (*is_last || args.len == i);
-}
-
-/* The reply that this chunk must get, whatever is in it; or NULL. */
-static const char *chunk_objection(struct session *s, uint64_t octets)
-{
-    const struct options *o = &s->sink->options;
-
-    if (s->tx != TX_OPEN) {
-        if (s->tx == TX_NONE || !session_offers_pipelining(s)) {
-            session_offend(s, SPAN_NONE, "BDAT out of order");
-        }
-        return "503 5.5.1 Need MAIL and RCPT first\r\n";
-    }
-    if (s->mail.rcpt_taken == 0) {
-        if (s->mail.rcpt_tried == 0) {
-            session_offend(s, SPAN_NONE, "BDAT without RCPT");
-        }
-        return "554 5.5.1 No valid recipients\r\n";
-    }
-    if (o->size_limit > 0 && s->mail.size + octets > o->size_limit) {
-        session_offend(s, SPAN_NONE, "content above the SIZE that was offered");
-        return "552 5.3.4 Too big\r\n";
-    }
-    return NULL;
-}
-
-/* All octets of the chunk have come. */
-static void finish_chunk(struct session *s)
-{
-    char text[64];
-    int n = 0;
-
-    s->after_bdat = true;
-    if (s->mail.chunk_is_last && s->tx == TX_OPEN) {
-        finish_content(s, true);
-        return;
-    }
-    session_enter(s, SESSION_COMMAND);
-    if (s->mail.doom != NULL) {
-        s->sink->tally.refused_content++;
-        session_reply(s, NULL, s->mail.doom, strlen(s->mail.doom), 0);
-        fail_chunk(s, s->mail.chunk_is_last);
-        return;
-    }
-    s->mail.chunks++;
-    n = snprintf(text, sizeof(text), "250 2.0.0 %llu octets\r\n",
-                 (unsigned long long)s->mail.chunk_octets);
-    session_reply(s, NULL, text, (size_t)n, 0);
-}
-
-/* Refuses a chunk without taking its octets. */
-static void leave_chunk(struct session *s, const struct fault *fault)
-{
-    const char *text = s->mail.doom;
-
-    if (text == NULL) {
-        text = fault != NULL && fault->text != NULL ? fault->text
-                                                    : "554 5.6.0 Refused\r\n";
-    }
-    s->sink->tally.refused_content++;
-    session_reply(s, NULL, text, strlen(text), 0);
-    s->desynced = true;
-    fail_chunk(s, s->mail.chunk_is_last);
-}
-
-void content_bdat(struct session *s, struct span args)
-{
-    uint64_t octets = 0;
-    bool is_last = false;
-    const struct fault *fault = NULL;
-
-    if (!session_offers_chunking(s)) {
-        session_offend(s, args, "BDAT without CHUNKING offered");
-        session_reply(s, NULL, TEXT("502 5.5.1 Unknown command"), 0);
-        s->desynced = true;
-        return;
-    }
-    if (!parse_bdat(args, &octets, &is_last) || (octets == 0 && !is_last)) {
-        session_offend(s, args, "BDAT with a bad argument");
-        session_reply(s, NULL, TEXT("501 5.5.4 Syntax: BDAT octets [LAST]"), 0);
-        return;
-    }
-    s->mail.chunk_left = octets;
-    s->mail.chunk_octets = octets;
-    s->mail.chunk_is_last = is_last;
-    s->mail.doom = chunk_objection(s, octets);
-    if (s->mail.doom == NULL && s->mail.chunks == 0) {
-        begin_content(s, false);
-    }
-    fault = s->mail.fault;
-    if ((fault != NULL && fault->noswallow) ||
-        (s->sink->options.no_swallow &&
-         (s->mail.doom != NULL || fault_refuses(fault)))) {
-        leave_chunk(s, fault);
-        return;
-    }
-    session_enter(s, SESSION_BDAT);
-    if (octets == 0) {
-        finish_chunk(s);
-    }
-}
-
 /* One piece of content that is looked at and maybe kept. */
-static void take_content(struct session *s, const char *bytes, size_t n)
+void content_take(struct session *s, const char *bytes, size_t n)
 {
     s->mail.size += n;
     if (!s->mail.header_done) {
@@ -436,8 +310,8 @@ static size_t feed_data(struct session *s, const char *bytes, size_t n)
     }
     used = scan_feed(&s->scan, bytes, n);
     if (s->mail.doom == NULL) {
-        report_findings(s, bytes, used);
-        take_content(s, bytes, used);
+        content_report(s, bytes, used);
+        content_take(s, bytes, used);
     } else {
         s->mail.size += used;
         if (s->scan.ended && s->mail.size > 3) {
@@ -446,27 +320,7 @@ static size_t feed_data(struct session *s, const char *bytes, size_t n)
         }
     }
     if (s->scan.ended) {
-        finish_content(s, false);
-    }
-    return used;
-}
-
-static size_t feed_bdat(struct session *s, const char *bytes, size_t n)
-{
-    size_t used = n;
-
-    if (used > s->mail.chunk_left) {
-        used = (size_t)s->mail.chunk_left;
-    }
-    if (s->mail.doom == NULL) {
-        /* The header section first: see ids_expect. */
-        take_content(s, bytes, used);
-        scan_feed(&s->scan, bytes, used);
-        report_findings(s, bytes, used);
-    }
-    s->mail.chunk_left -= used;
-    if (s->mail.chunk_left == 0) {
-        finish_chunk(s);
+        content_finish(s, false);
     }
     return used;
 }
@@ -481,5 +335,5 @@ size_t content_feed(struct session *s, const char *bytes, size_t n)
         return n;
     }
     return s->mode == SESSION_DATA ? feed_data(s, bytes, n)
-                                   : feed_bdat(s, bytes, n);
+                                   : bdat_feed(s, bytes, n);
 }

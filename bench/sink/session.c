@@ -2,7 +2,8 @@
  * session - one SMTP conversation, from the server's side.
  *
  * Here: the modes, lines, replies and the faults done to them. The commands
- * are in verbs.c, envelope.c, content.c and auth.c.
+ * are in verbs.c, envelope.c, content.c, bdat.c and
+ * auth.c.
  */
 #include "bench/sink/session.h"
 

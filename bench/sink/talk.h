@@ -47,11 +47,23 @@ void verbs_run(struct session *s, struct span line);
 /* envelope.c: the commands MAIL and RCPT, given what follows the verb. */
 void envelope_mail(struct session *s, struct span args);
 void envelope_rcpt(struct session *s, struct span args);
-/* content.c: DATA and BDAT, and the octets of content. content_feed takes up
- * to n octets and returns how many were content. */
+/* content.c: DATA, and the octets of content. content_feed takes up to n octets
+ * and returns how many were content. */
 void content_data(struct session *s, struct span args);
-void content_bdat(struct session *s, struct span args);
 size_t content_feed(struct session *s, const char *bytes, size_t n);
+/* Content begins; dots: by DATA. */
+void content_begin(struct session *s, bool dots);
+/* One piece of content: its header section, and a copy when one is kept. */
+void content_take(struct session *s, const char *bytes, size_t n);
+/* Records what scan found in the piece it saw last. */
+void content_report(struct session *s, const char *bytes, size_t n);
+/* All content has come: checks, keeps and counts the mail and replies. */
+void content_finish(struct session *s, bool by_bdat);
+/* bdat.c: the command BDAT; its octets, as content_feed; the end of a
+ * transaction in which a chunk failed. */
+void bdat_run(struct session *s, struct span args);
+size_t bdat_feed(struct session *s, const char *bytes, size_t n);
+void bdat_fail(struct session *s, bool is_last);
 /* auth.c: the command AUTH and the lines that answer its challenges. */
 void auth_begin(struct session *s, struct span args);
 void auth_line(struct session *s, struct span line);

@@ -213,7 +213,7 @@ static const struct verb verbs[] = {
     }
     VERB("RCPT", RCPT_OCTETS, false, envelope_rcpt),
     VERB("MAIL", MAIL_OCTETS, false, envelope_mail),
-    VERB("BDAT", COMMAND_OCTETS, false, content_bdat),
+    VERB("BDAT", COMMAND_OCTETS, false, bdat_run),
     VERB("DATA", COMMAND_OCTETS, true, content_data),
     VERB("RSET", COMMAND_OCTETS, false, run_rset),
     VERB("EHLO", COMMAND_OCTETS, true, run_ehlo),

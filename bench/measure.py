@@ -1,0 +1,168 @@
+"""What benchmarks stand on: processes watched through /proc, a private
+PostgreSQL, the sink, and results that say what they count.
+
+CPU seconds are utime + stime of a process and of its children that have
+ended; WAL is the distance between two insert positions.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    """CPU of a process and its ended children; 0 when it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return sum(int(x) for x in fields[11:15]) / TICK
+    except (OSError, IndexError):
+        return 0.0
+
+
+def children(pid):
+    """All processes below pid."""
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        try:
+            with open("/proc/%d/task/%d/children" % (parent, parent)) as f:
+                below = [int(x) for x in f.read().split()]
+        except OSError:
+            below = []
+        found += below
+        todo += below
+    return found
+
+
+def peak_rss_mb(pid):
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            for line in f:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024.0
+    except OSError:
+        pass
+    return 0.0
+
+
+def psql(conninfo, sql):
+    done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v",
+                           "ON_ERROR_STOP=1", conninfo], input=sql.encode(),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        raise RuntimeError("psql: " + done.stderr.decode())
+    return done.stdout.decode().strip()
+
+
+class Postgres:
+    """A private cluster with durable commits, as a site would run it."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="postbatch-bench-pg-")
+        os.chmod(self.directory, 0o755)
+        self.script = os.path.join(ROOT, "bench", "private-postgres")
+        done = subprocess.run(["sh", self.script, "start", self.directory],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            raise RuntimeError("private-postgres: " + done.stderr.decode())
+        self.conninfo = done.stdout.decode().strip().splitlines()[-1]
+        self.data = psql(self.conninfo, "SHOW data_directory")
+        with open(os.path.join(self.data, "postmaster.pid")) as f:
+            self.pid = int(f.readline())
+
+    def database(self, name):
+        psql(self.conninfo, 'CREATE DATABASE "%s"' % name)
+        return self.conninfo + " dbname=" + name
+
+    def cpu(self):
+        """CPU seconds of the whole cluster since it started."""
+        return cpu_seconds(self.pid) + sum(cpu_seconds(p)
+                                           for p in children(self.pid))
+
+    def wal(self):
+        return int(psql(self.conninfo, "SELECT pg_wal_lsn_diff("
+                        "pg_current_wal_insert_lsn(), '0/0')::bigint"))
+
+    def stop(self):
+        subprocess.run(["sh", self.script, "stop", self.directory],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Sink:
+    def __init__(self, build, *options):
+        self.directory = tempfile.mkdtemp(prefix="postbatch-bench-sink-")
+        port_file = os.path.join(self.directory, "port")
+        self.summary_file = os.path.join(self.directory, "summary.json")
+        self.process = subprocess.Popen(
+            [os.path.join(build, "postbatch-sink"), "--listen",
+             "127.0.0.1:0", "--port-file", port_file, "--summary",
+             self.summary_file, "--count"] + list(options),
+            stdout=subprocess.DEVNULL)
+        while not os.path.exists(port_file) or not open(port_file).read():
+            time.sleep(0.01)
+        self.port = int(open(port_file).read().split()[0].split(":")[-1])
+        self.pid = self.process.pid
+
+    def summary(self):
+        before = (os.stat(self.summary_file).st_mtime_ns
+                  if os.path.exists(self.summary_file) else 0)
+        self.process.send_signal(signal.SIGUSR1)
+        while not (os.path.exists(self.summary_file) and
+                   os.stat(self.summary_file).st_mtime_ns > before):
+            time.sleep(0.005)
+        with open(self.summary_file) as f:
+            return json.load(f)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        with open(self.summary_file) as f:
+            summary = json.load(f)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return summary
+
+
+class Results:
+    """Named figures; printed as they come, written at the end."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, value, unit, note=""):
+        self.rows.append({"name": name, "value": round(float(value), 3),
+                          "unit": unit, "note": note})
+        print("  %-28s %12.1f %-8s %s" % (name, value, unit, note),
+              flush=True)
+
+    def write(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path + ".new", "w") as f:
+            json.dump(self.rows, f, indent=2)
+            f.write("\n")
+        os.replace(path + ".new", path)
+        print("written: " + path)
+
+
+def watch(process, every=0.05):
+    """Waits for a process; gives (wall s, cpu s, peak rss MB)."""
+    began = time.monotonic()
+    cpu, rss = 0.0, 0.0
+    while process.poll() is None:
+        cpu = max(cpu, cpu_seconds(process.pid))
+        rss = max(rss, peak_rss_mb(process.pid))
+        time.sleep(every)
+    return time.monotonic() - began, cpu, rss
+
+
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
