@@ -12,7 +12,7 @@
 #endif
 
 const struct cmd *const cmd_table[] = {
-    &cmd_run,   &cmd_migrate,   &cmd_emit, &cmd_resend,
+    &cmd_run,   &cmd_migrate, &cmd_check,   &cmd_emit, &cmd_resend,
     &cmd_stats, &cmd_help,    &cmd_version, NULL,
 };
 

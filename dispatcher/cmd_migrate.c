@@ -29,8 +29,9 @@ static int migrate(const struct cmd_context *context, int argc, char **argv)
             if (to_version > 0) {
                 break;
             }
-            fprintf(stderr, "postbatch: --to %s: expected a version, the "
-                            "number of a file in sql/\n",
+            fprintf(stderr,
+                    "postbatch: --to %s: expected a version, the "
+                    "number of a file in sql/\n",
                     optarg);
             return EX_USAGE;
         default: return EX_USAGE;

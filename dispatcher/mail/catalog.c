@@ -26,8 +26,7 @@ struct load {
     struct source_cache cache;
 };
 
-/* --- types and faults --------------------------------------------------------
- */
+/* --- types and faults --------------------------------------------------- */
 
 /* The first error from problems[from] on that is about file (NULL: any). */
 static void take_fault(struct event_type *type, const struct problems *problems,
@@ -97,8 +96,7 @@ static void resolve_contracts(struct load *load)
     mem_free(all);
 }
 
-/* --- templates ---------------------------------------------------------------
- */
+/* --- templates ---------------------------------------------------------- */
 
 /* Adds the folders above folder, up to the root; chain keeps the bytes. */
 static void add_folders_above(struct partials *p, struct load *load,
@@ -188,8 +186,7 @@ static void compile_headers(struct load *load, struct event_type *type)
     }
 }
 
-/* --- do templates read what the contract has? --------------------------------
- */
+/* --- do templates read what the contract has? --------------------------- */
 
 struct name_check {
     struct load *load;
@@ -269,8 +266,7 @@ static void compile_type(struct load *load, struct event_type *type)
     arena_release(&chain);
 }
 
-/* --- the whole ---------------------------------------------------------------
- */
+/* --- the whole ---------------------------------------------------------- */
 
 static char *without_slash(const char *dir)
 {

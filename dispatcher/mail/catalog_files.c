@@ -22,8 +22,7 @@ enum { SOURCE_BYTES_MAX = 4 << 20, FOLDER_DEPTH_MAX = 16, NAME_MAX_LEN = 100 };
 
 #define SUFFIX ".mustache"
 
-/* --- sources -----------------------------------------------------------------
- */
+/* --- sources ------------------------------------------------------------ */
 
 struct source {
     char *path;
@@ -85,8 +84,7 @@ bool source_cache_get(struct source_cache *cache, const char *path,
     return true;
 }
 
-/* --- partials ----------------------------------------------------------------
- */
+/* --- partials ----------------------------------------------------------- */
 
 void partials_add(struct partials *p, const char *folder)
 {
@@ -192,8 +190,7 @@ struct template_loader partials_loader(struct partials *p)
         .find = find_partial, .name_at = name_at, .ctx = p};
 }
 
-/* --- folders -----------------------------------------------------------------
- */
+/* --- folders ------------------------------------------------------------ */
 
 struct walk {
     struct problems *problems;

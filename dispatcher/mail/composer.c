@@ -18,8 +18,7 @@ enum {
     DRIFT_BYTES_MAX = 256 * 1024, /* names of unknown keys remembered */
 };
 
-/* --- making ------------------------------------------------------------------
- */
+/* --- making ------------------------------------------------------------- */
 
 /* A string in object that is changed in place later on. */
 static json_t *add_string(json_t *object, const char *name, const char *text)
@@ -139,8 +138,7 @@ void composer_set_role(struct composer *c, int id, const char *name)
     c->roles[id] = mem_strdup(name);
 }
 
-/* --- drift -------------------------------------------------------------------
- */
+/* --- drift -------------------------------------------------------------- */
 
 void composer_on_drift(struct composer *c, composer_drift_fn *fn, void *ctx)
 {

@@ -47,6 +47,21 @@ static inline const char *composer_role(const struct composer *c, int id)
     return id > 0 && id < c->role_count && c->roles[id] ? c->roles[id] : "";
 }
 
+/* The ids of a letter, without "<>"; thread and list may be empty. The bytes
+ * are the composer's until the next letter. */
+struct letter_ids {
+    struct span message;
+    struct span thread;
+    struct span list;
+};
+/* c->thread holds the rendered thread. */
+struct letter_ids composer_ids(struct composer *c, const struct letter *letter,
+                               struct span type);
+/* The moment of the letter's newest event, poison or not. */
+int64_t composer_date_us(const struct letter *letter);
+/* Decimal digits. */
+void composer_put_id(struct buf *out, int64_t id);
+
 /* Tells of an unknown key, if it is the first time. */
 struct drift {
     struct composer *c;

@@ -6,7 +6,6 @@
  * above it the payload of the newest event. Payloads have no key of the names
  * that are in base, so neither can hide the other.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -28,8 +27,7 @@ struct work {
     size_t header_count;
 };
 
-/* --- poison ------------------------------------------------------------------
- */
+/* --- poison ------------------------------------------------------------- */
 
 /* c->why becomes the reason. */
 static enum compose_result poison(struct work *w, struct event *event,
@@ -48,8 +46,7 @@ static enum compose_result poison(struct work *w, struct event *event,
     return COMPOSE_POISON;
 }
 
-/* --- context -----------------------------------------------------------------
- */
+/* --- context ------------------------------------------------------------ */
 
 static bool set_string(json_t *value, struct span text)
 {
@@ -121,8 +118,7 @@ static bool set_base(struct work *w, const struct event *only)
                0;
 }
 
-/* --- rendering ---------------------------------------------------------------
- */
+/* --- rendering ---------------------------------------------------------- */
 
 /* Appends t to out, about this event. False: c->why has the reason. */
 static bool render(struct work *w, const struct event *event,
@@ -165,7 +161,8 @@ static void own_headers(struct work *w)
         const struct event *event = w->letter->events[i];
 
         if (!event->is_poison && listed < IDS_LISTED) {
-            buf_printf(values, "%s%" PRId64, listed++ ? " " : "", event->id);
+            buf_puts(values, listed++ ? " " : "");
+            composer_put_id(values, event->id);
         }
     }
     add_header(w, SPAN_LIT("X-Postbatch-Event"), from);
@@ -245,89 +242,12 @@ static struct event *culprit(struct work *w)
     return largest;
 }
 
-/* --- the message -------------------------------------------------------------
- */
-
-/* Spans of c->ids, taken when nothing more is written there. */
-struct ids {
-    struct span message;
-    struct span thread;
-    struct span list;
-};
-
-/* pb.ORIGIN.RECIPIENT.EVENT@domain, of stored things only: not of what became
- * poison meanwhile. */
-static void put_message_id(struct work *w)
-{
-    buf_printf(&w->c->ids, "pb.%" PRId64 ".%" PRId64 ".%" PRId64 "@%s",
-               w->letter->batch->origin, w->letter->recipient->id,
-               w->letter->events[0]->id, w->c->settings.domain);
-}
-
-static void put_thread_id(struct work *w)
-{
-    struct composer *c = w->c;
-    const struct span thread = span_trim(buf_view(&c->thread));
-
-    if (thread.len > 0) {
-        buf_puts(&c->ids, "thread.");
-        message_id_part(&c->ids, thread);
-        buf_printf(&c->ids, "@%s", c->settings.domain);
-    }
-}
-
-static void put_list_id(struct work *w)
-{
-    struct buf *ids = &w->c->ids;
-
-    if (w->c->settings.list_id[0] == '\0') {
-        return;
-    }
-    for (size_t i = 0; i < w->type->name.len; i++) {
-        char letter = w->type->name.ptr[i];
-        bool is_capital = letter >= 'A' && letter <= 'Z';
-
-        buf_putc(ids, is_capital ? (char)(letter + 'a' - 'A') : letter);
-    }
-    buf_printf(ids, ".%s", w->c->settings.list_id);
-}
-
-static struct ids make_ids(struct work *w)
-{
-    struct buf *b = &w->c->ids;
-    size_t thread_at = 0;
-    size_t list_at = 0;
-
-    buf_clear(b);
-    put_message_id(w);
-    thread_at = b->len;
-    put_thread_id(w);
-    list_at = b->len;
-    put_list_id(w);
-    return (struct ids){
-        span_make(b->data, thread_at),
-        span_make(b->data + thread_at, list_at - thread_at),
-        span_make(b->data + list_at, b->len - list_at),
-    };
-}
-
-/* The newest event's, poison or not: stored things only. */
-static int64_t letter_date_us(const struct letter *letter)
-{
-    int64_t newest = letter->events[0]->created_us;
-
-    for (uint32_t i = 1; i < letter->event_count; i++) {
-        if (letter->events[i]->created_us > newest) {
-            newest = letter->events[i]->created_us;
-        }
-    }
-    return newest;
-}
+/* --- the message -------------------------------------------------------- */
 
 static enum compose_result write_message(struct work *w, struct buf *out)
 {
     const struct composer *c = w->c;
-    const struct ids ids = make_ids(w);
+    const struct letter_ids ids = composer_ids(w->c, w->letter, w->type->name);
     const size_t before = out->len;
     const struct span subject = span_trim(buf_view(&c->subject));
     const struct message_parts parts = {
@@ -343,7 +263,7 @@ static enum compose_result write_message(struct work *w, struct buf *out)
         .thread_id = ids.thread,
         .list_id = ids.list,
         .list_name = w->type->contract->description,
-        .date_us = letter_date_us(w->letter),
+        .date_us = composer_date_us(w->letter),
         .precedence_bulk = c->settings.precedence_bulk,
         .extra = c->headers,
         .extra_count = w->header_count,

@@ -55,8 +55,7 @@ __attribute__((format(printf, 4, 5))) static void tell(
     c->is_broken |= severity == SEVERITY_ERROR;
 }
 
-/* --- inheritance -------------------------------------------------------------
- */
+/* --- inheritance -------------------------------------------------------- */
 
 static bool has_own_key(const struct contract *c, struct span name)
 {
@@ -164,8 +163,7 @@ static struct contract *find_parent(struct contract *c,
     return NULL;
 }
 
-/* --- samples -----------------------------------------------------------------
- */
+/* --- samples ------------------------------------------------------------ */
 
 struct sample_check {
     struct contract *c;
@@ -249,8 +247,7 @@ static void check_originator(struct contract *c, struct problems *problems)
     }
 }
 
-/* --- the whole ---------------------------------------------------------------
- */
+/* --- the whole ---------------------------------------------------------- */
 
 static void finish(struct contract *c, struct problems *problems)
 {

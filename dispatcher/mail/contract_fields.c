@@ -10,8 +10,7 @@
 
 enum { BATCHING_MOST = 500 };
 
-/* --- keys ------------------------------------------------------------------
- */
+/* --- keys --------------------------------------------------------------- */
 
 static const char *const key_types[] = {
     [KEY_STRING] = "string", [KEY_INTEGER] = "integer",
@@ -149,8 +148,7 @@ static void take_keys(struct loader *l, const char *name, const json_t *value)
     l->path = path;
 }
 
-/* --- roles, frequency, urgency, batching -------------------------------------
- */
+/* --- roles, frequency, urgency, batching -------------------------------- */
 
 static void take_roles(struct loader *l, const char *name, const json_t *value)
 {
@@ -281,8 +279,7 @@ static void take_batching(struct loader *l, const char *name,
     l->path = "";
 }
 
-/* --- headers, samples, plain texts -------------------------------------------
- */
+/* --- headers, samples, plain texts -------------------------------------- */
 
 static void take_headers(struct loader *l, const char *name,
                          const json_t *value)

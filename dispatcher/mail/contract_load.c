@@ -32,8 +32,7 @@ void loader_tell(struct loader *l, enum severity severity, const char *name,
     l->c->is_broken |= severity == SEVERITY_ERROR;
 }
 
-/* --- walking an object -----------------------------------------------------
- */
+/* --- walking an object -------------------------------------------------- */
 
 static const struct field *find_field(const struct field *fields,
                                       const char *name)
@@ -135,8 +134,7 @@ bool contract_is_plain_name(struct span name)
     return name.len > 0 && name.len <= CONTRACT_NAME_MAX;
 }
 
-/* --- the whole ---------------------------------------------------------------
- */
+/* --- the whole ---------------------------------------------------------- */
 
 static struct contract *contract_new(const char *file, struct span name)
 {

@@ -190,7 +190,7 @@ struct template *template_compile(struct template_set *set, const char *name,
     return problems->errors > errors ? NULL : t;
 }
 
-/* --- the names that a template reads ----------------------------------- */
+/* --- the names that a template reads ------------------------------------ */
 
 struct name_walk {
     void (*on_name)(void *ctx, const struct template_name *n);

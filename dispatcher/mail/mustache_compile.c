@@ -5,200 +5,22 @@
  * becomes the operations behind the section's own. Text goes into one pool;
  * two texts with nothing between them (a comment stood there) become one.
  *
- * Indentation. What goes in at a block is indented as the block is, so two
- * things are settled here. An argument's body loses the indentation that all
- * its lines share (`dedent`, counted from the left edge of the file). A block
- * keeps the indentation that an argument in its place has to get: that of its
- * default content, or of the tag where there is none.
- *
- * `fresh` says that the next operation begins a line although the source does
- * not show it: at the start of an argument, and after a dedent has swallowed
- * all the space before a tag.
- *
  * A template is as large as its source and its number of tags, and both are
  * limited by the scan.
  */
 #include <string.h>
 
 #include "base/mem.h"
-#include "mail/mustache_ops.h"
-#include "mail/mustache_scan.h"
-
-struct compile {
-    struct template *t;
-    struct scan scan;
-    struct problems *problems;
-    struct buf pool;
-    size_t op_room;
-    size_t key_count;
-    size_t key_room;
-    size_t call_room;
-    size_t block_room;
-    size_t floor;  /* text does not grow operations before this one */
-    size_t dedent; /* bytes of space that lines lose here */
-    bool fresh;
-    bool is_broken;
-};
+#include "mail/mustache_compile.h"
 
 static void emit_range(struct compile *c, size_t first, size_t last,
                        size_t from, size_t to);
-
-static void *grown(void *items, size_t count, size_t *room, size_t size)
-{
-    if (count < *room) {
-        return items;
-    }
-    *room = *room ? *room * 2 : 16;
-    return mem_realloc(items, *room * size);
-}
-
-static struct op *add_op(struct compile *c, enum op_kind kind, int line)
-{
-    struct template *t = c->t;
-
-    t->ops = grown(t->ops, t->op_count, &c->op_room, sizeof(*t->ops));
-    t->ops[t->op_count] = (struct op){.kind = (uint8_t)kind, .line = line};
-    return &t->ops[t->op_count++];
-}
-
-/* A string that must last; the arena has no cap, so only a machine without
- * memory refuses, and then the template is broken. */
-static struct span keep(struct compile *c, struct span s)
-{
-    struct span kept = arena_span(&c->t->set->arena, s);
-
-    if (kept.ptr == NULL) {
-        c->is_broken = true;
-        return SPAN_LIT("");
-    }
-    return kept;
-}
-
-static bool begins_line(const struct compile *c, size_t at)
-{
-    return c->fresh || at == 0 || c->scan.source.ptr[at - 1] == '\n';
-}
-
-static void add_text(struct compile *c, struct span text, bool starts_line,
-                     int line)
-{
-    struct template *t = c->t;
-    struct op *op = t->op_count > c->floor ? &t->ops[t->op_count - 1] : NULL;
-
-    if (text.len == 0) {
-        return;
-    }
-    if (op == NULL || op->kind != OP_TEXT ||
-        (size_t)op->at + op->to != c->pool.len) {
-        op = add_op(c, OP_TEXT, line);
-        op->at = (uint32_t)c->pool.len;
-        op->starts_line = starts_line;
-    }
-    op->to += (uint32_t)text.len;
-    buf_span(&c->pool, text);
-    c->fresh = false;
-}
-
-/* The spaces at the start of a line, up to `most` of them. */
-static size_t leading_space(struct span line, size_t most)
-{
-    size_t n = 0;
-
-    while (n < line.len && n < most &&
-           (line.ptr[n] == ' ' || line.ptr[n] == '\t')) {
-        n++;
-    }
-    return n;
-}
-
-/* The first line of s with its newline, taken off s. */
-static struct span take_line(struct span *s)
-{
-    const char *end = memchr(s->ptr, '\n', s->len);
-    size_t len = end ? (size_t)(end - s->ptr) + 1 : s->len;
-    struct span line = span_make(s->ptr, len);
-
-    s->ptr += len;
-    s->len -= len;
-    return line;
-}
-
-static void emit_text(struct compile *c, size_t from, size_t to, int line)
-{
-    struct span text = SPAN_NONE;
-    bool starts_line = begins_line(c, from);
-
-    if (from >= to) {
-        return;
-    }
-    text = span_make(c->scan.source.ptr + from, to - from);
-    if (c->dedent == 0) {
-        add_text(c, text, starts_line, line);
-        return;
-    }
-    while (text.len > 0) {
-        struct span one = take_line(&text);
-
-        if (starts_line) {
-            size_t cut = leading_space(one, c->dedent);
-
-            c->fresh = cut == one.len;
-            one = span_make(one.ptr + cut, one.len - cut);
-        }
-        add_text(c, one, starts_line, line);
-        starts_line = true;
-    }
-}
-
-/* The least indentation of source[from..to): the space itself. False when
- * there is no line with anything on it. */
-static bool shared_indent(const struct compile *c, size_t from, size_t to,
-                          struct span *out)
-{
-    struct span rest = SPAN_NONE;
-    bool is_found = false;
-
-    if (from >= to) {
-        return false;
-    }
-    rest = span_make(c->scan.source.ptr + from, to - from);
-    while (rest.len > 0) {
-        struct span line = take_line(&rest);
-        size_t n = leading_space(line, line.len);
-
-        if (span_trim(line).len > 0 && (!is_found || n < out->len)) {
-            *out = span_make(line.ptr, n);
-            is_found = true;
-        }
-    }
-    return is_found;
-}
-
-/* The space before a tag that is the first of its line. */
-static struct span space_before(const struct compile *c, const struct tag *tag)
-{
-    size_t head = scan_head(&c->scan, tag->start);
-
-    return head == SIZE_MAX
-               ? SPAN_NONE
-               : span_make(c->scan.source.ptr + head, tag->start - head);
-}
-
-/* An indentation as it is seen inside of the argument around it. */
-static struct span dedented(struct compile *c, struct span space)
-{
-    size_t cut = space.len < c->dedent ? space.len : c->dedent;
-
-    return space.len > cut
-               ? keep(c, span_make(space.ptr + cut, space.len - cut))
-               : SPAN_NONE;
-}
 
 /* Splits a dotted name; returns the number of keys, 0 for ".". */
 static uint16_t add_keys(struct compile *c, const struct tag *tag,
                          uint32_t *first)
 {
-    struct span rest = keep(c, tag->name);
+    struct span rest = compile_keep(c, tag->name);
     uint16_t count = 0;
 
     *first = (uint32_t)c->key_count;
@@ -217,8 +39,8 @@ static uint16_t add_keys(struct compile *c, const struct tag *tag,
             c->is_broken = true;
             return count;
         }
-        c->t->keys =
-            grown(c->t->keys, c->key_count, &c->key_room, sizeof(*c->t->keys));
+        c->t->keys = compile_grow(c->t->keys, c->key_count, &c->key_room,
+                                  sizeof(*c->t->keys));
         c->t->keys[c->key_count++] = span_make(rest.ptr, len);
         count++;
         if (dot == NULL) {
@@ -242,7 +64,7 @@ static size_t add_named(struct compile *c, enum op_kind kind,
 {
     uint32_t first = 0;
     uint16_t count = add_keys(c, tag, &first);
-    struct op *op = add_op(c, kind, tag->line);
+    struct op *op = compile_op(c, kind, tag->line);
 
     op->at = first;
     op->keys = count;
@@ -255,8 +77,8 @@ static size_t add_named(struct compile *c, enum op_kind kind,
 /* A tag that shares its line and is the first there begins the line. */
 static void begin_line(struct compile *c, const struct tag *tag)
 {
-    if (!tag->is_standalone && begins_line(c, tag->start)) {
-        add_op(c, OP_INDENT, tag->line);
+    if (!tag->is_standalone && compile_begins_line(c, tag->start)) {
+        compile_op(c, OP_INDENT, tag->line);
         c->fresh = false;
     }
 }
@@ -284,9 +106,9 @@ static size_t add_block(struct compile *c, struct span name)
 {
     struct template *t = c->t;
 
-    t->blocks =
-        grown(t->blocks, t->block_count, &c->block_room, sizeof(*t->blocks));
-    t->blocks[t->block_count] = (struct block){.name = keep(c, name)};
+    t->blocks = compile_grow(t->blocks, t->block_count, &c->block_room,
+                             sizeof(*t->blocks));
+    t->blocks[t->block_count] = (struct block){.name = compile_keep(c, name)};
     return t->block_count++;
 }
 
@@ -294,16 +116,16 @@ static void emit_block(struct compile *c, size_t open)
 {
     const struct tag *tag = &c->scan.tags[open];
     const struct tag *close = &c->scan.tags[tag->pair];
-    struct op *op = add_op(c, OP_BLOCK, tag->line);
+    struct op *op = compile_op(c, OP_BLOCK, tag->line);
     size_t at = c->t->op_count - 1;
     size_t block = add_block(c, tag->name);
-    struct span indent = space_before(c, tag);
+    struct span indent = compile_space_before(c, tag);
 
     op->at = (uint32_t)block;
     if (tag->is_standalone) {
-        shared_indent(c, tag->to, close->from, &indent);
+        compile_shared_indent(c, tag->to, close->from, &indent);
     }
-    c->t->blocks[block].indent = dedented(c, indent);
+    c->t->blocks[block].indent = compile_dedented(c, indent);
     c->t->blocks[block].is_standalone = tag->is_standalone;
     emit_body(c, at, open);
     c->t->blocks[block].from = (uint32_t)at + 1;
@@ -317,7 +139,8 @@ static void emit_argument(struct compile *c, size_t open, size_t block)
     struct span indent = SPAN_NONE;
 
     if (tag->to > tag->end &&
-        shared_indent(c, tag->to, c->scan.tags[tag->pair].from, &indent)) {
+        compile_shared_indent(c, tag->to, c->scan.tags[tag->pair].from,
+                              &indent)) {
         c->dedent = indent.len;
     }
     c->fresh = true;
@@ -363,13 +186,13 @@ static void emit_call(struct compile *c, size_t open)
     const struct tag *tag = &c->scan.tags[open];
     struct call call = {.is_dynamic = tag->is_dynamic,
                         .is_standalone = tag->is_standalone};
-    struct op *op = add_op(c, OP_CALL, tag->line);
+    struct op *op = compile_op(c, OP_CALL, tag->line);
     size_t at = t->op_count - 1;
 
     op->at = (uint32_t)t->call_count;
-    call.name = keep(c, tag->name);
+    call.name = compile_keep(c, tag->name);
     if (tag->is_standalone) {
-        call.indent = dedented(c, space_before(c, tag));
+        call.indent = compile_dedented(c, compile_space_before(c, tag));
     }
     if (tag->is_dynamic) {
         call.keys = add_keys(c, tag, &call.key);
@@ -378,7 +201,8 @@ static void emit_call(struct compile *c, size_t open)
         call.target = mustache_ask(t, call.name, tag->line, c->problems);
         c->is_broken |= call.target == NULL && !t->set->loader.missing_is_empty;
     }
-    t->calls = grown(t->calls, t->call_count, &c->call_room, sizeof(call));
+    t->calls =
+        compile_grow(t->calls, t->call_count, &c->call_room, sizeof(call));
     t->calls[t->call_count++] = call;
     if (tag->kind == TAG_PARENT) {
         emit_arguments(c, t->call_count - 1, open);
@@ -419,13 +243,13 @@ static void emit_range(struct compile *c, size_t first, size_t last,
         const struct tag *end =
             tags[i].pair != SIZE_MAX ? &tags[tags[i].pair] : &tags[i];
 
-        emit_text(c, from, tags[i].from, line);
+        compile_text(c, from, tags[i].from, line);
         emit_tag(c, i);
         from = end->to;
         line = end->line;
         i = (size_t)(end - tags) + 1;
     }
-    emit_text(c, from, to, line);
+    compile_text(c, from, to, line);
 }
 
 bool mustache_compile(struct template *t, struct span source,

@@ -15,25 +15,16 @@
  * and a render may take STEPS_MAX operations. Each is far above any sane
  * letter and far below what hurts a process.
  */
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "mail/mustache_ops.h"
+#include "mail/mustache_context.h"
 
 enum {
     CALLS_MAX = 64,
-    FRAMES_MAX = 200,
     STEPS_MAX = 2000000,
     INDENT_MAX = 256,
-};
-
-struct frame {
-    json_t *value;
-    size_t index; /* of a list item, from 0 */
-    size_t count; /* items of its list; 0 = not an item */
 };
 
 /* The arguments of one parent tag, and those of the parents around it. */
@@ -46,13 +37,12 @@ struct arguments {
 struct render {
     struct buf *out;
     struct template_fault *why;
-    size_t frames_used;
     unsigned calls;
     unsigned steps;
     size_t indent_from; /* indent[from..to) goes before each line */
     size_t indent_to;
     bool is_mid_line; /* the first line has its indentation already */
-    struct frame frames[FRAMES_MAX];
+    struct context context;
     char indent[INDENT_MAX];
 };
 
@@ -73,7 +63,7 @@ __attribute__((format(printf, 4, 5))) static bool fault(
     return false;
 }
 
-/* --- indentation --------------------------------------------------------- */
+/* --- indentation -------------------------------------------------------- */
 
 static void begin_line(struct render *r)
 {
@@ -126,85 +116,7 @@ static bool push_indent(struct render *r, struct span indent)
     return true;
 }
 
-/* --- context ---------------------------------------------------------------
- */
-
-static json_t *look_up(const struct render *r, const struct template *t,
-                       size_t first, size_t count)
-{
-    const struct span *keys = NULL;
-    json_t *value = NULL;
-
-    if (count == 0) {
-        return r->frames_used ? r->frames[r->frames_used - 1].value : NULL;
-    }
-    keys = &t->keys[first];
-    for (size_t i = r->frames_used; i-- > 0 && value == NULL;) {
-        value = json_object_getn(r->frames[i].value, keys->ptr, keys->len);
-    }
-    for (size_t i = 1; i < count && value != NULL; i++) {
-        value = json_object_getn(value, keys[i].ptr, keys[i].len);
-    }
-    return value;
-}
-
-/* The innermost list item, or NULL outside of lists. */
-static const struct frame *list_item(const struct render *r)
-{
-    for (size_t i = r->frames_used; i-- > 0;) {
-        if (r->frames[i].count > 0) {
-            return &r->frames[i];
-        }
-    }
-    return NULL;
-}
-
-static json_t *pseudo_value(const struct render *r, enum pseudo pseudo)
-{
-    const struct frame *item = list_item(r);
-
-    if (item == NULL) {
-        return NULL;
-    }
-    switch (pseudo) {
-    case PSEUDO_FIRST: return item->index == 0 ? json_true() : json_false();
-    case PSEUDO_LAST:
-        return item->index + 1 == item->count ? json_true() : json_false();
-    case PSEUDO_INDEX:
-    case PSEUDO_NONE: return json_true();
-    }
-    return NULL;
-}
-
-static json_t *value_of(const struct render *r, const struct template *t,
-                        const struct op *op)
-{
-    if (op->pseudo != PSEUDO_NONE) {
-        return pseudo_value(r, (enum pseudo)op->pseudo);
-    }
-    return look_up(r, t, op->at, op->keys);
-}
-
-static bool is_true(const json_t *value)
-{
-    if (value == NULL) {
-        return false;
-    }
-    switch (json_typeof(value)) {
-    case JSON_NULL:
-    case JSON_FALSE: return false;
-    case JSON_STRING: return json_string_length(value) > 0;
-    case JSON_ARRAY: return json_array_size(value) > 0;
-    case JSON_INTEGER: return json_integer_value(value) != 0;
-    case JSON_REAL: return fpclassify(json_real_value(value)) != FP_ZERO;
-    case JSON_TRUE:
-    case JSON_OBJECT: return true;
-    }
-    return false;
-}
-
-/* --- operations --------------------------------------------------------------
- */
+/* --- operations --------------------------------------------------------- */
 
 static void put_named(struct render *r, const struct template *t,
                       const struct op *op)
@@ -212,13 +124,13 @@ static void put_named(struct render *r, const struct template *t,
     const struct frame *item = NULL;
 
     if (op->pseudo == PSEUDO_INDEX) {
-        item = list_item(r);
+        item = context_item(&r->context);
         if (item != NULL) {
             buf_u64(r->out, item->index + 1);
         }
         return;
     }
-    template_put_value(r->out, value_of(r, t, op),
+    template_put_value(r->out, context_value(&r->context, t, op),
                        op->is_escaped ? TEMPLATE_ESCAPE_HTML
                                       : TEMPLATE_ESCAPE_NONE);
 }
@@ -227,27 +139,27 @@ static bool run_section(struct render *r, const struct template *t, size_t at,
                         const struct arguments *args)
 {
     const struct op *op = &t->ops[at];
-    json_t *value = value_of(r, t, op);
+    json_t *value = context_value(&r->context, t, op);
     const bool is_list = json_is_array(value);
     const size_t count = is_list ? json_array_size(value) : 1;
-    struct frame *frame = &r->frames[r->frames_used];
+    struct frame *frame = &r->context.frames[r->context.used];
     bool ok = true;
 
-    if (!is_true(value)) {
+    if (!value_is_true(value)) {
         return true;
     }
-    if (r->frames_used == FRAMES_MAX) {
+    if (r->context.used == FRAMES_MAX) {
         return fault(r, t, op->line, "sections nested more than %d deep",
                      FRAMES_MAX);
     }
-    r->frames_used++;
+    r->context.used++;
     for (size_t i = 0; i < count && ok; i++) {
         frame->value = is_list ? json_array_get(value, i) : value;
         frame->index = i;
         frame->count = is_list ? count : 0;
         ok = run(r, t, at + 1, op->to, args);
     }
-    r->frames_used--;
+    r->context.used--;
     return ok;
 }
 
@@ -260,7 +172,7 @@ static const struct template *target_of(const struct render *r,
     if (!call->is_dynamic) {
         return call->target;
     }
-    name = look_up(r, t, call->key, call->keys);
+    name = context_find(&r->context, t, call->key, call->keys);
     if (!json_is_string(name)) {
         return NULL;
     }
@@ -387,7 +299,9 @@ static bool run(struct render *r, const struct template *t, size_t from,
             ok = run_section(r, t, i - 1, args);
             i = op->to;
             break;
-        case OP_INVERTED: i = is_true(value_of(r, t, op)) ? op->to : i; break;
+        case OP_INVERTED:
+            i = value_is_true(context_value(&r->context, t, op)) ? op->to : i;
+            break;
         case OP_CALL:
             ok = run_call(r, t, op, args);
             i = op->to;
@@ -414,14 +328,14 @@ bool template_render(const struct template *t, json_t *const *stack,
 
     r.out = out;
     r.why = why;
-    r.frames_used = 0;
+    r.context.used = 0;
     r.calls = 0;
     r.steps = STEPS_MAX;
     r.indent_from = 0;
     r.indent_to = 0;
     r.is_mid_line = false;
     for (size_t i = 0; i < depth && i < TEMPLATE_STACK_MAX; i++) {
-        r.frames[r.frames_used++] = (struct frame){stack[i], 0, 0};
+        r.context.frames[r.context.used++] = (struct frame){stack[i], 0, 0};
     }
     if (!run(&r, t, 0, t->op_count, NULL)) {
         return false;

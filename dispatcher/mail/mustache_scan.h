@@ -64,6 +64,8 @@ bool scan_run(struct scan *s, struct span source, const char *file,
               struct problems *problems);
 void scan_release(struct scan *s);
 
+/* Sets is_standalone, from and to of all tags; the last step of scan_run. */
+void scan_trim(struct scan *s);
 /* The start of the line of position at, when only spaces and tabs lie between;
  * else SIZE_MAX. */
 size_t scan_head(const struct scan *s, size_t at);

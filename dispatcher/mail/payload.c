@@ -14,7 +14,7 @@
 
 #include "mail/chars.h"
 
-/* --- parsing ------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------ */
 
 static int hex_digit(char c)
 {
@@ -153,7 +153,7 @@ json_t *payload_parse(struct span text, struct payload_fault *why)
     return payload;
 }
 
-/* --- holding it against the contract ------------------------------------- */
+/* --- holding it against the contract ------------------------------------ */
 
 static const char *type_word(const json_t *value)
 {

@@ -11,8 +11,7 @@
 
 enum {
     GROW_PAUSE_MS = 60 * 1000, /* after trouble, before lanes grow again */
-    SLOW_FIRST_MS = 1000,      /* first rest when the relay asks for less */
-    SLOW_LAST_MS = 60 * 1000,
+    SLOW_LAST_MS = 60 * 1000,  /* longest rest when the relay asks for less */
     SLOW_FORGET_MS = 120 * 1000 /* quiet time that makes it first again */
 };
 
@@ -194,7 +193,7 @@ int64_t limits_failed(struct limits *l, int64_t now_ms, int open)
 
 int64_t limits_slower(struct limits *l, int64_t now_ms)
 {
-    int64_t ms = SLOW_FIRST_MS;
+    int64_t ms = l->settings.rest_ms;
 
     /* What was in flight when it asked asks again: that is one request. */
     if (limits_rest_ms(l, now_ms) > 0) {

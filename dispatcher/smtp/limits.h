@@ -23,7 +23,8 @@ struct limits_settings {
     double connects_per_s;
     int lanes_min; /* connections that stay open without letters */
     int lanes_max; /* connections at once, never more */
-    int64_t rest_ms;     /* first rest after a failed connection */
+    int64_t rest_ms;     /* first rest after a failed connection, or when the
+                            relay asks for less */
     int64_t rest_max_ms; /* longest rest */
     int64_t pause_ms;    /* rest of a relay that refuses us */
 };

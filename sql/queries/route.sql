@@ -16,8 +16,8 @@
 --   quarantined bigint  of them set aside
 --   fanouts bigint      of them left to fanout_step.sql
 --   letters bigint, batches bigint  written
---   finished boolean    nothing was left to read when the step began; false
---                       means: step again at once
+--   finished boolean    nothing was left to read when the step began. False
+--                       means: step again at once, there may be more
 --
 -- How events are read. Ids are given at INSERT, rows appear at COMMIT, so
 -- "id > last" loses what commits late. Read is what became visible between
@@ -31,7 +31,8 @@
 -- A role file may break that promise; see route_skip.sql.
 WITH here AS MATERIALIZED (
   -- Where reading stands; a finished window (phase 2) gives way to the next.
-  SELECT CASE phase WHEN 2 THEN 0 ELSE phase END AS phase,
+  SELECT phase = 2 AS is_new_window,
+         CASE phase WHEN 2 THEN 0 ELSE phase END AS phase,
          CASE phase WHEN 2 THEN '0' ELSE pos_xid END AS pos_xid,
          CASE phase WHEN 2 THEN 0 ELSE pos_id END AS pos_id,
          CASE phase WHEN 2 THEN snap_cur ELSE snap_last END AS snap_last,
@@ -217,7 +218,8 @@ fanned AS (
   RETURNING 1
 ),
 done AS (
-  SELECT upto.seq AS events, upto.is_whole AND upto.seq < $1::int AS finished,
+  SELECT upto.seq AS events,
+         upto.is_whole AND upto.seq < $1::int AS is_window_read,
          last.phase, last.xid, last.event_id,
          CASE WHEN upto.is_whole THEN upto.top_id
               ELSE (SELECT max(event_id) FROM pair WHERE seq <= upto.seq)
@@ -230,7 +232,7 @@ done AS (
 UPDATE postbatch.route
    SET snap_last = here.snap_last,
        snap_cur  = here.snap_cur,
-       phase     = CASE WHEN done.finished THEN 2
+       phase     = CASE WHEN done.is_window_read THEN 2
                         ELSE coalesce(done.phase, here.phase) END,
        pos_xid   = coalesce(done.xid, here.pos_xid),
        pos_id    = coalesce(done.event_id, here.pos_id),
@@ -242,4 +244,4 @@ RETURNING done.events,
           (SELECT count(*) FROM fanned) AS fanouts,
           (SELECT coalesce(sum(n), 0) FROM made)::bigint AS letters,
           (SELECT count(*) FROM made) AS batches,
-          done.finished
+          done.is_window_read AND here.is_new_window AS finished

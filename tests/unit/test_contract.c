@@ -260,8 +260,7 @@ static void circles_break_all_in_them(void **state)
     problems_release(&problems);
 }
 
-/* --- payloads ----------------------------------------------------------------
- */
+/* --- payloads ----------------------------------------------------------- */
 
 #define BAD "\xEF\xBF\xBD"
 

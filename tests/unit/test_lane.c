@@ -87,7 +87,7 @@ static const struct fault_case faults[] = {
     {"content answered by 354", ON_CONTENT, DO_REPLY, "354 what\r\n",
      VERDICT_UNSURE, 354, false, true, true},
     {"content 503", ON_CONTENT, DO_REPLY, "503 5.5.1 sequence\r\n",
-     VERDICT_DEFERRED, 503, false, false, true},
+     VERDICT_DEFERRED, 503, false, true, true},
 };
 
 static struct world *begin(const struct gear_case *g)
