@@ -156,6 +156,8 @@ static void on_sweep(struct ev_loop *loop, ev_prepare *w, int events)
     while ((node = list_take(&cs->dead)) != NULL) {
         free_conn(LIST_OF(node, struct conn, node));
     }
+    /* Once a turn of the loop: logs can be followed, and cost little. */
+    store_flush(&cs->sink->store);
 }
 
 bool conns_init(struct conns *cs, struct sink *sink, struct ev_loop *loop,

@@ -175,7 +175,13 @@ static void count_mail(struct session *s, uint64_t size, bool by_bdat)
     if (s->mail.message_id.len == 0) {
         t->anonymous++;
     } else if (s->sink->options.count) {
-        ids_add(&s->sink->ids, s->mail.hash, s->mail.message_id);
+        const struct stored_mail mail = {.number = s->mail.number,
+                                         .connection = s->number,
+                                         .message_id = s->mail.message_id};
+
+        if (!ids_add(&s->sink->ids, s->mail.hash, s->mail.message_id)) {
+            store_double(&s->sink->store, &mail);
+        }
     }
 }
 

@@ -82,9 +82,10 @@ static bool open_sink(struct sink *sink)
     offences_init(&sink->offences, o->lenient);
     ids_init(&sink->ids, o->count ? (size_t)o->expect : 0);
     tally_start(&sink->tally);
-    if (!store_open(&sink->store, o->maildir, o->raw, o->mail_log)) {
-        fprintf(stderr, "postbatch-sink: %s: %s\n",
-                o->maildir ? o->maildir : o->mail_log, strerror(errno));
+    if (!store_open(&sink->store, o->maildir, o->raw, o->mail_log,
+                    o->double_log)) {
+        fprintf(stderr, "postbatch-sink: maildir or log: %s\n",
+                strerror(errno));
         return false;
     }
     return true;

@@ -208,6 +208,8 @@ static const struct option_row rows[] = {
      "count Message-IDs: distinct ones and doubles"},
     {"expect", OPTION_COUNT, AT(expect), "N",
      "with --count: make room for N ids at once"},
+    {"doubles", OPTION_TEXT, AT(double_log), "FILE",
+     "with --count: a line per double: time, Message-ID, connection, number"},
     {"maildir", OPTION_TEXT, AT(maildir), "DIR", "keep every mail in DIR/new"},
     {"raw", OPTION_FLAG, AT(raw), NULL,
      "with --maildir: no Return-Path and such in front"},
@@ -313,6 +315,9 @@ static bool check(const struct options *o)
     }
     if (o->listen_count == 0) {
         return complain("nothing to do", "no --listen", NULL);
+    }
+    if (o->double_log != NULL && !o->count) {
+        return complain("--doubles", o->double_log, "needs --count");
     }
     if (tls && o->cert == NULL) {
         return complain("--listen-tls", "needs --cert CERT KEY", NULL);

@@ -64,6 +64,7 @@ struct options {
     const char *maildir;
     bool raw;
     const char *mail_log;
+    const char *double_log;
     const char *summary;
     bool lenient;
     bool verbose;

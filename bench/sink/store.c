@@ -25,8 +25,14 @@ static bool make_folder(const char *base, const char *name)
     return made;
 }
 
+static bool open_log(FILE **log, const char *path)
+{
+    *log = path != NULL ? fopen(path, "ae") : NULL;
+    return path == NULL || *log != NULL;
+}
+
 bool store_open(struct store *s, const char *maildir, bool raw,
-                const char *log_path)
+                const char *log_path, const char *doubles_path)
 {
     *s = (struct store){.maildir = maildir, .raw = raw};
     if (maildir != NULL &&
@@ -34,17 +40,16 @@ bool store_open(struct store *s, const char *maildir, bool raw,
           make_folder(maildir, "/new") && make_folder(maildir, "/cur"))) {
         return false;
     }
-    if (log_path != NULL) {
-        s->log = fopen(log_path, "ae");
-        return s->log != NULL;
-    }
-    return true;
+    return open_log(&s->log, log_path) && open_log(&s->doubles, doubles_path);
 }
 
 void store_close(struct store *s)
 {
     if (s->log != NULL) {
         fclose(s->log);
+    }
+    if (s->doubles != NULL) {
+        fclose(s->doubles);
     }
     *s = (struct store){0};
 }
@@ -53,6 +58,9 @@ void store_flush(struct store *s)
 {
     if (s->log != NULL) {
         fflush(s->log);
+    }
+    if (s->doubles != NULL) {
+        fflush(s->doubles);
     }
 }
 
@@ -174,4 +182,17 @@ bool store_mail(struct store *s, const struct stored_mail *mail)
 {
     return (s->maildir == NULL || store_in_maildir(s, mail)) &&
            (s->log == NULL || store_in_log(s, mail));
+}
+
+void store_double(struct store *s, const struct stored_mail *mail)
+{
+    int64_t now_us = clock_wall_us();
+
+    if (s->doubles == NULL) {
+        return;
+    }
+    fprintf(s->doubles, "%lld.%06lld\t%.*s\t%llu\t%llu\n",
+            (long long)(now_us / 1000000), (long long)(now_us % 1000000),
+            SPAN_ARG(mail->message_id), (unsigned long long)mail->connection,
+            (unsigned long long)mail->number);
 }

@@ -15,6 +15,7 @@ struct store {
     const char *maildir; /* or NULL; the options own it */
     bool raw;            /* maildir: nothing in front of the mail */
     FILE *log;           /* or NULL */
+    FILE *doubles;       /* or NULL */
     uint64_t files;
 };
 
@@ -30,13 +31,16 @@ struct stored_mail {
     bool by_bdat;
 };
 
-/* Makes DIR/new, DIR/tmp and DIR/cur and opens the log for appending; both may
- * be NULL. False (errno) when that fails. */
+/* Makes DIR/new, DIR/tmp and DIR/cur and opens the logs for appending; all of
+ * them may be NULL. False (errno) when that fails. */
 bool store_open(struct store *s, const char *maildir, bool raw,
-                const char *log_path);
+                const char *log_path, const char *doubles_path);
 void store_close(struct store *s);
 /* False (errno) when the mail could not be kept; then it must be refused. */
 bool store_mail(struct store *s, const struct stored_mail *mail);
+/* Notes a mail whose Message-ID was there before, if that is wanted. */
+void store_double(struct store *s, const struct stored_mail *mail);
+/* What was logged so far can be read. */
 void store_flush(struct store *s);
 /* Writes a file under a temporary name and renames it to path. */
 bool store_write_file(const char *path, const char *bytes, size_t n);

@@ -71,13 +71,18 @@ static json_t *text_value(struct span text)
     return json_stringn_nocheck(text.ptr ? text.ptr : "", text.len);
 }
 
-/* Puts "event" into the payload. Each call takes over its value, and fails
- * when that is NULL. */
-static bool add_about(struct event *event, json_t *payload)
+/*
+ * Puts "event" into the payload, and what the payload itself has under names
+ * that are ours ("role", say) below it: {{event.role}}. Each call takes over
+ * its value, and fails when that is NULL.
+ */
+static bool add_about(struct event *event, const struct contract *contract,
+                      json_t *payload)
 {
     json_t *about = json_object();
 
-    return json_object_set_new(payload, "event", about) == 0 &&
+    return payload_move_reserved(contract, payload, about) &&
+           json_object_set_new(payload, "event", about) == 0 &&
            json_object_set_new(about, "id", json_integer(event->id)) == 0 &&
            json_object_set_new(about, "type", text_value(event->type)) == 0 &&
            json_object_set_new(about, "created_at",
@@ -104,6 +109,16 @@ static bool add_headline(const struct event_type *type, json_t *payload,
     return json_object_set_new(about, "headline", text_value(line)) == 0;
 }
 
+/*
+ * In a list of events, a key that one of them lacks must not be looked up in
+ * the letter around it: there it would be the key of another event.
+ */
+static bool is_closed(const struct contract *contract, json_t *payload)
+{
+    return contract->batching == BATCHING_EACH ||
+           payload_fill_absent(contract, payload);
+}
+
 bool event_prepare(struct event *event, const struct catalog *catalog,
                    payload_unknown_fn *on_unknown, void *ctx,
                    struct buf *scratch, const char **stage, struct buf *why)
@@ -127,9 +142,10 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
         goto fail;
     }
     payload_unknown(type->contract, payload, on_unknown, ctx);
-    payload_drop_reserved(payload);
     *stage = "render";
-    if (!payload_cut(type->contract, payload) || !add_about(event, payload) ||
+    if (!payload_cut(type->contract, payload) ||
+        !add_about(event, type->contract, payload) ||
+        !is_closed(type->contract, payload) ||
         !add_headline(type, payload, scratch, why)) {
         goto fail;
     }

@@ -199,11 +199,38 @@ void payload_unknown(const struct contract *c, const json_t *payload,
     }
 }
 
-void payload_drop_reserved(json_t *payload)
+bool payload_move_reserved(const struct contract *c, json_t *payload,
+                           json_t *about)
 {
+    bool is_done = true;
+
     for (size_t i = 0; contract_reserved(i) != NULL; i++) {
-        (void)json_object_del(payload, contract_reserved(i));
+        const char *name = contract_reserved(i);
+        json_t *value = json_object_get(payload, name);
+
+        if (value != NULL && contract_key(c, span_of(name)) != NULL) {
+            is_done = is_done && json_object_set(about, name, value) == 0;
+        }
+        (void)json_object_del(payload, name);
     }
+    return is_done;
+}
+
+bool payload_fill_absent(const struct contract *c, json_t *payload)
+{
+    bool is_done = true;
+
+    for (size_t i = 0; i < c->key_count; i++) {
+        struct span name = c->keys[i].name;
+
+        if (!contract_is_reserved(name) &&
+            json_object_getn(payload, name.ptr, name.len) == NULL) {
+            is_done = is_done &&
+                      json_object_setn_new_nocheck(payload, name.ptr, name.len,
+                                                   json_null()) == 0;
+        }
+    }
+    return is_done;
 }
 
 bool payload_check(const struct contract *c, const json_t *payload,

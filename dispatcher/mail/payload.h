@@ -5,7 +5,7 @@
  *     json_t *payload = payload_parse(text, &why);
  *     if (!payload_check(contract, payload, &why)) ...     poison
  *     payload_unknown(contract, payload, on_unknown, ctx);
- *     payload_drop_reserved(payload);
+ *     payload_move_reserved(contract, payload, about);
  *     payload_cut(contract, payload);
  */
 #ifndef MAIL_PAYLOAD_H
@@ -38,10 +38,16 @@ void payload_unknown(const struct contract *c, const json_t *payload,
 
 /*
  * Takes out the keys whose names are ours (contract_is_reserved), so that no
- * payload can pass itself off as the site or the recipient in a template. A
- * contract may list such a key: then it is for routing and not for reading.
+ * payload can pass itself off as the site or the recipient in a template. Those
+ * that the contract lists go into about, where templates read them as
+ * {{event.NAME}}. False without memory.
  */
-void payload_drop_reserved(json_t *payload);
+bool payload_move_reserved(const struct contract *c, json_t *payload,
+                           json_t *about);
+
+/* Sets every key of the contract that is absent to null. False without
+ * memory. */
+bool payload_fill_absent(const struct contract *c, json_t *payload);
 
 /*
  * Are all required keys there, and all keys of their type? An optional key

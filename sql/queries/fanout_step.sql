@@ -1,13 +1,12 @@
 -- fanout_step - writes the next batches of one event that has very many
 -- recipients; the least served of such events first.
 --
--- The text is completed at start as that of route.sql is. It needs no lock
--- but that of its row in postbatch.fanout, and runs beside the router, on any
--- host; the caller waits while many bulk letters wait already. The place is
--- kept as the last recipient id (a keyset), so a crash loses nothing and the
--- last step costs what the first does, provided the role can give recipients
--- in the order of their ids from an index. Who joins the role meanwhile is
--- reached or not, depending on the id.
+-- The text is completed at start as that of route.sql is, with
+-- fanout_part.sql around each role. It needs no lock but that of its row in
+-- postbatch.fanout, and may run beside the router, on any host; the caller
+-- waits while many bulk letters wait already. The place is kept as the last
+-- recipient id (a keyset), so a crash loses nothing. Who joins the role
+-- meanwhile is reached or not, depending on the id.
 --
 -- A fan-out whose event type has a fault waits until it has none.
 --

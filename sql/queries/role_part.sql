@@ -6,9 +6,9 @@
 -- postbatch.role (list_roles.sql), and the line with "role" in braces gives
 -- way to the text of sql/roles/NAME.sql (without a semicolon at its end).
 UNION ALL
-SELECT {role_id}::smallint AS role_id, x.recipient_id
-  FROM (WITH pass AS NOT MATERIALIZED (
-               SELECT p.event_id, p.type, p.payload)
+(WITH pass AS NOT MATERIALIZED (SELECT p.event_id, p.type, p.payload)
+ SELECT {role_id}::smallint AS role_id, x.recipient_id
+   FROM (
 --{role}
-       ) AS x
- WHERE {role_id} = ANY (p.role_ids)
+        ) AS x
+  WHERE {role_id} = ANY (p.role_ids))

@@ -28,10 +28,11 @@ def migrations():
 def compose(name, roles):
     """A statement completed with roles: {role name: role id} or, for a role
     of the test's own, {SQL text: role id}."""
+    part = "fanout_part" if name == "fanout_step" else "role_part"
     parts = ""
     for role, role_id in roles.items():
         text = role if "SELECT" in role else read("roles", role + ".sql")
-        parts += (read("queries", "role_part.sql")
+        parts += (read("queries", part + ".sql")
                   .replace("{role_id}", str(role_id))
                   .replace("--{role}\n", text + "\n"))
     return read("queries", name + ".sql").replace("--{roles}\n", parts)

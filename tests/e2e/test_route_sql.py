@@ -387,8 +387,7 @@ class GiantFanOut(SqlCase):
         self.assertEqual("1000", self.fan(1000)[0][1])
 
     def test_keyset_from_an_index(self):
-        self.emit("news", {"topic": "all"})
-        self.step(fanout=1000)
+        self.sql("ANALYZE postbatch.subscription")
         plan = "\n".join(r[0] for r in self.sql(
             "%s PREPARE q AS %s; EXPLAIN (COSTS off) EXECUTE q(100)" %
             (PINS, self.route_text("fanout_step", only=["subscriber"]))))
@@ -536,8 +535,7 @@ class Soak(SqlCase):
             except BrokenPipeError:
                 pass
             psql.kill()
-            psql.wait()
-            psql.stdin = None
+            psql.communicate()
 
     def test_nothing_is_lost_and_nothing_is_doubled(self):
         self.recipients(50)

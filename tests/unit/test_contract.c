@@ -387,16 +387,24 @@ static void unknown_keys_are_told_and_kept(void **state)
         SPAN_LIT(
             "{\"s\": \"\", \"new\": 1, \"site\": 2, \"recipient\": \"r\"}"),
         &why);
+    json_t *about = json_object();
     struct buf keys;
 
     (void)state;
     buf_init(&keys, 0);
     payload_unknown(c, payload, note_key, &keys);
     assert_span(buf_view(&keys), "new site ");
-    payload_drop_reserved(payload);
+    assert_true(payload_move_reserved(c, payload, about));
     assert_non_null(json_object_get(payload, "new"));
     assert_null(json_object_get(payload, "site"));
     assert_null(json_object_get(payload, "recipient"));
+    assert_string_equal(json_string_value(json_object_get(about, "recipient")),
+                        "r");
+    assert_null(json_object_get(about, "site"));
+    assert_null(json_object_get(payload, "n"));
+    assert_true(payload_fill_absent(c, payload));
+    assert_true(json_is_null(json_object_get(payload, "n")));
+    json_decref(about);
     buf_release(&keys);
     json_decref(payload);
     contract_free(c);

@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "smtp_world.h"
 
 enum { LETTERS = 12, VICTIM = 5 };
