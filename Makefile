@@ -120,7 +120,7 @@ need-deps:
 # Sub-makes, so that the flags from pkg-config are read after the install.
 demo: need-deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)sh bench/demo/run $(BUILD)
+	$(Q)$(PYTHON) bench/demo/run $(BUILD)
 
 test: need-deps
 	$(Q)$(MAKE) --no-print-directory layers

@@ -66,8 +66,10 @@ def psql(conninfo, sql):
 class Postgres:
     """A private cluster with durable commits, as a site would run it."""
 
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="postbatch-bench-pg-")
+    def __init__(self, directory=None):
+        self.directory = directory or tempfile.mkdtemp(
+            prefix="postbatch-bench-pg-")
+        os.makedirs(self.directory, exist_ok=True)
         os.chmod(self.directory, 0o755)
         self.script = os.path.join(ROOT, "bench", "private-postgres")
         done = subprocess.run(["sh", self.script, "start", self.directory],

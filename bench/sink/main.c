@@ -88,6 +88,7 @@ static bool open_sink(struct sink *sink)
                 strerror(errno));
         return false;
     }
+    sink->store.keep = o->keep;
     return true;
 }
 

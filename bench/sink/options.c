@@ -211,6 +211,8 @@ static const struct option_row rows[] = {
     {"doubles", OPTION_TEXT, AT(double_log), "FILE",
      "with --count: a line per double: time, Message-ID, connection, number"},
     {"maildir", OPTION_TEXT, AT(maildir), "DIR", "keep every mail in DIR/new"},
+    {"keep", OPTION_COUNT, AT(keep), "N",
+     "with --maildir: keep only the first N mails"},
     {"raw", OPTION_FLAG, AT(raw), NULL,
      "with --maildir: no Return-Path and such in front"},
     {"mbox-log", OPTION_TEXT, AT(mail_log), "FILE",

@@ -62,6 +62,7 @@ struct options {
     bool count;
     uint64_t expect;
     const char *maildir;
+    uint64_t keep; /* mails in the maildir; 0 = all */
     bool raw;
     const char *mail_log;
     const char *double_log;

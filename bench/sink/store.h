@@ -13,6 +13,7 @@
 
 struct store {
     const char *maildir; /* or NULL; the options own it */
+    uint64_t keep;       /* maildir: no more mails than this; 0 = all */
     bool raw;            /* maildir: nothing in front of the mail */
     FILE *log;           /* or NULL */
     FILE *doubles;       /* or NULL */

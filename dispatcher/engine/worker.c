@@ -537,6 +537,25 @@ static bool worker_init(struct worker *w, const struct settings *settings,
     return make_pool(w, problems) && problems->errors == 0;
 }
 
+static void print_summary(const struct worker *w)
+{
+    const struct router_counts *c = w->router ? router_counts(w->router) : NULL;
+    uint64_t steps = c && c->steps > 0 ? c->steps : 1;
+
+    if (c != NULL) {
+        fprintf(stderr,
+                "  %llu events routed by %llu statements (%.1f events each) "
+                "into %llu letters in %llu batches\n",
+                (unsigned long long)c->events, (unsigned long long)c->steps,
+                (double)c->events / (double)steps,
+                (unsigned long long)c->letters,
+                (unsigned long long)c->batches);
+    }
+    fprintf(stderr, "  %llu letters sent, %llu batches settled\n",
+            (unsigned long long)w->stats.verdicts[VERDICT_SENT],
+            (unsigned long long)w->stats.batches_settled);
+}
+
 static void worker_release(struct worker *w)
 {
     pool_free(w->pool);
@@ -565,6 +584,9 @@ int worker_run(const struct settings *settings, const struct catalog *catalog,
         ev_run(w.loop, 0);
         stop_watchers(&w);
         tell(&w);
+        if (options->has_progress) {
+            print_summary(&w);
+        }
         status = EX_OK;
     }
     problems_print(&problems);

@@ -387,7 +387,9 @@ class GiantFanOut(SqlCase):
         self.assertEqual("1000", self.fan(1000)[0][1])
 
     def test_keyset_from_an_index(self):
-        self.sql("ANALYZE postbatch.subscription")
+        self.sql("INSERT INTO postbatch.subscription SELECT 't' || t, id"
+                 " FROM postbatch.recipient, generate_series(1, 9) AS t;"
+                 "ANALYZE postbatch.subscription")
         plan = "\n".join(r[0] for r in self.sql(
             "%s PREPARE q AS %s; EXPLAIN (COSTS off) EXECUTE q(100)" %
             (PINS, self.route_text("fanout_step", only=["subscriber"]))))
