@@ -215,6 +215,8 @@ static size_t scan_blocks(struct scan *s, const char *bytes, size_t n,
     for (size_t at = from; at < n; at += BLOCK) {
         char padded[BLOCK];
         size_t len = n - at < BLOCK ? n - at : BLOCK;
+        /* at < n, so len is at least 1 */
+        // cppcheck-suppress shiftTooManyBits
         uint64_t valid = ~(uint64_t)0 >> (BLOCK - len);
         bool carry = s->after_cr;
         const char *block = bytes + at;

@@ -14,6 +14,10 @@
 
 #define DEFAULT_FILE "/etc/postbatch.ini"
 
+#ifndef POSTBATCH_SHARE /* the Makefile knows where things are installed */
+#define POSTBATCH_SHARE "/usr/local/share/postbatch"
+#endif
+
 extern char **environ;
 
 /* The settings with what is behind them. */

@@ -29,17 +29,17 @@ struct link;
 /* What became of an attempt to connect. */
 struct link_result {
     bool is_ok;
-    bool needs_person;   /* not ok, and waiting will not help: settings,
-                            certificates, credentials */
-    enum place place;    /* how far it came, when not ok */
-    enum answer answer;  /* ANSWER_REPLY when a reply stopped it */
-    int code;            /* of that reply */
+    bool needs_person;  /* not ok, and waiting will not help: settings,
+                           certificates, credentials */
+    enum place place;   /* how far it came, when not ok */
+    enum answer answer; /* ANSWER_REPLY when a reply stopped it */
+    int code;           /* of that reply */
     int enhanced[3];
-    bool is_tls;         /* the connection is encrypted */
-    bool is_auth;        /* the relay accepted our credentials */
+    bool is_tls;  /* the connection is encrypted */
+    bool is_auth; /* the relay accepted our credentials */
     struct ehlo ehlo;
-    char text[512];      /* ok: the greeting; else what went wrong and what to
-                            do, for people; no control bytes */
+    char text[512]; /* ok: the greeting; else what went wrong and what to
+                       do, for people; no control bytes */
 };
 
 typedef void link_done_fn(void *ctx, struct link *l,
@@ -79,8 +79,7 @@ enum link_io link_send(struct link *l, const char *bytes, size_t len,
                        size_t *count);
 /* Receives; call until LINK_AGAIN, because TLS may hold bytes that the socket
  * does not show. */
-enum link_io link_recv(struct link *l, char *bytes, size_t size,
-                       size_t *count);
+enum link_io link_recv(struct link *l, char *bytes, size_t size, size_t *count);
 int link_fd(const struct link *l);
 bool link_is_tls(const struct link *l);
 /* The words behind the last LINK_ERROR. */

@@ -29,11 +29,11 @@ enum {
 };
 
 struct ehlo {
-    unsigned offers;    /* EHLO_ bits */
-    uint64_t size_max;  /* octets of a letter; 0 = no limit named */
-    uint32_t mail_max;  /* letters a connection; 0 = no limit named */
-    uint32_t rcpt_max;  /* recipients a letter; 0 = no limit named */
-    char auth[128];     /* mechanisms as offered, upper case; "" = none */
+    unsigned offers;   /* EHLO_ bits */
+    uint64_t size_max; /* octets of a letter; 0 = no limit named */
+    uint32_t mail_max; /* letters a connection; 0 = no limit named */
+    uint32_t rcpt_max; /* recipients a letter; 0 = no limit named */
+    char auth[128];    /* mechanisms as offered, upper case; "" = none */
 };
 
 /* Forgets all. */

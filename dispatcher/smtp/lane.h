@@ -178,10 +178,32 @@ void lane_settle(struct lane *l, struct flight *f, const struct judgement *j,
 /* Back to READY, or QUIT, when nothing is in flight. */
 void lane_rest(struct lane *l);
 
+/* What the relay was asked and has not answered: the oldest; for words. */
+enum place lane_open_place(const struct lane *l);
+/* True when this connection has carried or lived enough. */
+bool lane_is_spent(const struct lane *l, int64_t now_ms);
+
+/* Events (lane_watch.c). */
+void lane_on_io(struct ev_loop *loop, ev_io *io, int events);
+void lane_on_connected(void *ctx, struct link *link,
+                       const struct link_result *result);
+
 /* Bytes from the relay (lane_reply.c). */
 void lane_hear(struct lane *l, const char *bytes, size_t len);
 /* Writes the chunk that will be refused (lane_reply.c). */
 void lane_prove(struct lane *l);
+
+/* A letter that we refuse ourselves: why, in RFC 3463 and in words. */
+struct lane_refusal {
+    int subject;
+    int detail;
+    const char *text;
+    bool is_of_relay; /* another relay might carry it */
+};
+/* Why the letter with its content at b[from..] cannot go this way, or NULL
+ * (lane_check.c). Notes in *p what its addresses need. */
+const struct lane_refusal *lane_refusal(const struct lane *l, struct parcel *p,
+                                        const struct buf *b, size_t from);
 
 /* The commands (lane_send.c). */
 void lane_write_mail(struct lane *l, const struct flight *f, struct buf *out);

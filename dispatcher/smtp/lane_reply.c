@@ -43,8 +43,8 @@ static void tell_trouble(struct lane *l, const struct judgement *j,
         return;
     }
     said.len = said.len < 200 ? said.len : 200;
-    snprintf(text, sizeof(text), "%s: \"%d %.*s\" at %s", j->why,
-             l->reply.code, SPAN_ARG(said), place_name(place));
+    snprintf(text, sizeof(text), "%s: \"%d %.*s\" at %s", j->why, l->reply.code,
+             SPAN_ARG(said), place_name(place));
     l->ops->trouble(l, j, text);
 }
 
@@ -84,9 +84,9 @@ static bool carry_out(struct lane *l, enum place place, struct flight *f,
     case EFFECT_KEEP: break;
     case EFFECT_RSET:
         /* A dot ends the transaction whatever is answered. */
-        l->rset_due = l->rset_due || (f != NULL && f->mail_ok &&
-                                      (place != PLACE_CONTENT ||
-                                       l->gear == GEAR_STREAMED));
+        l->rset_due = l->rset_due ||
+                      (f != NULL && f->mail_ok &&
+                       (place != PLACE_CONTENT || l->gear == GEAR_STREAMED));
         break;
     case EFFECT_DRAIN: lane_drain(l); break;
     case EFFECT_CLOSE: end_by_reply(l, place, ANSWER_GARBAGE); break;

@@ -10,8 +10,8 @@
 #include <math.h>
 
 enum {
-    GROW_PAUSE_MS = 60 * 1000, /* after trouble, before lanes grow again */
-    SLOW_LAST_MS = 60 * 1000,  /* longest rest when the relay asks for less */
+    GROW_PAUSE_MS = 60 * 1000,  /* after trouble, before lanes grow again */
+    SLOW_LAST_MS = 60 * 1000,   /* longest rest when the relay asks for less */
     SLOW_FORGET_MS = 120 * 1000 /* quiet time that makes it first again */
 };
 

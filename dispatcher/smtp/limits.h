@@ -18,11 +18,11 @@
 #include <stdint.h>
 
 struct limits_settings {
-    double letters_per_s;  /* 0 = no limit */
+    double letters_per_s; /* 0 = no limit */
     double letters_per_min;
     double connects_per_s;
-    int lanes_min; /* connections that stay open without letters */
-    int lanes_max; /* connections at once, never more */
+    int lanes_min;       /* connections that stay open without letters */
+    int lanes_max;       /* connections at once, never more */
     int64_t rest_ms;     /* first rest after a failed connection, or when the
                             relay asks for less */
     int64_t rest_max_ms; /* longest rest */

@@ -103,8 +103,7 @@ static enum link_io flush_block(struct outbox *o, struct block *b,
     while (b->sent < b->bytes.len) {
         size_t rest = b->bytes.len - b->sent;
         size_t count = 0;
-        enum link_io io =
-            link_send(l, b->bytes.data + b->sent, rest, &count);
+        enum link_io io = link_send(l, b->bytes.data + b->sent, rest, &count);
 
         if (io != LINK_OK) {
             /* Under TLS all records but the last may have been written. */

@@ -8,8 +8,9 @@
  *     next --> [begun] --> done | returned
  *
  * Callbacks come from the loop, never from within a call of yours, with the
- * exception of pool_kill, pool_drain and pool_free. From a callback all of
- * pool_wake, pool_drain and pool_kill may be called, pool_free may not.
+ * exception of pool_kill and pool_free, which end letters at once. From a
+ * callback pool_wake, pool_drain and what only reads may be called, pool_kill
+ * and pool_free may not.
  */
 #ifndef SMTP_POOL_H
 #define SMTP_POOL_H

@@ -88,8 +88,7 @@ static struct lane *choose(struct pool *pool, int priority, int64_t now_ms)
             continue;
         }
         l = find_room(r);
-        if (l != NULL &&
-            (best == NULL || r->share < best->relay->share)) {
+        if (l != NULL && (best == NULL || r->share < best->relay->share)) {
             best = l;
         }
     }
@@ -190,8 +189,7 @@ void pool_open_lanes(struct pool *pool, int64_t now_ms)
              !is_needed_aside(pool, r))) {
             continue;
         }
-        while (wants_lane(pool, r) &&
-               limits_take_connect(&r->limits, now_ms)) {
+        while (wants_lane(pool, r) && limits_take_connect(&r->limits, now_ms)) {
             struct lane *l = lane_open(r, pool->loop, &pool_lane_ops, pool,
                                        pool->rx, sizeof(pool->rx));
 

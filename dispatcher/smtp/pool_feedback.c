@@ -65,7 +65,8 @@ static void fail_relay(struct pool *pool, struct relay *r, int64_t now_ms,
         limits_failed(&r->limits, now_ms, r->lanes_live - r->lanes_connecting);
 
     relay_set_trouble(r, "%s", text);
-    log_warn("relay cannot be used", "relay=%s failures=%d rest_ms=%d "
+    log_warn("relay cannot be used",
+             "relay=%s failures=%d rest_ms=%d "
              "why=\"%s\"",
              r->settings.name, r->limits.failures, (int)ms, text);
     if (r->limits.failures == FAILURES_ALARM) {

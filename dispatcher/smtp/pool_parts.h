@@ -33,14 +33,18 @@ struct pool {
     ev_timer tick;      /* looks at all lanes; runs while there are any */
     ev_timer later;     /* a relay may be used again */
     bool is_turn_due;
-    bool is_dry;        /* next said there is none */
-    bool was_fed;       /* letters were taken in this turn */
+    bool is_dry;  /* next said there is none */
+    bool was_fed; /* letters were taken in this turn */
     bool is_draining;
-    bool is_dead;       /* killed: nothing is opened any more */
+    bool is_dead; /* killed: nothing is opened any more */
     void (*drained)(void *ctx);
     char rx[RX_SIZE];
 };
 
+/* pool.c: one turn at the end of this round of the loop. */
+void pool_wants_turn(struct pool *pool);
+
+/* pool_lanes.c: what lanes ask and tell. */
 extern const struct lane_ops pool_lane_ops;
 
 /* pool_choice.c: which relay, which lane, how many. */

@@ -88,8 +88,7 @@ static void quit(struct probe *p)
     ev_io_init(&p->io, on_answer, link_fd(p->link), EV_READ);
     p->io.data = p;
     ev_io_start(p->loop, &p->io);
-    p->timer.repeat =
-        (double)p->relay.settings.timeouts.quit_ms / 1000.0;
+    p->timer.repeat = (double)p->relay.settings.timeouts.quit_ms / 1000.0;
     ev_timer_again(p->loop, &p->timer);
 }
 

@@ -170,8 +170,9 @@ void relay_demote(struct relay *r, enum gear gear, int64_t now_ms,
     r->gears.best = gear == GEAR_STREAMED ? GEAR_PIPELINED : GEAR_LOCKSTEP;
     r->gears.until_ms = now_ms + ms;
     r->gears.is_proven = false;
-    log_warn("relay gets a slower gear", "relay=%s gear=%s seconds=%d why=\"%s\"",
-             r->settings.name, gear_name(r->gears.best), (int)(ms / 1000), why);
+    log_warn("relay gets a slower gear",
+             "relay=%s gear=%s seconds=%d why=\"%s\"", r->settings.name,
+             gear_name(r->gears.best), (int)(ms / 1000), why);
 }
 
 int relay_window(const struct relay *r)

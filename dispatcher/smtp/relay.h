@@ -72,8 +72,8 @@ struct relay_settings {
     const char *unix_path; /* socket in place of host and port, or NULL */
 
     enum relay_tls tls;
-    bool verify;         /* certificate and its name; off only for tests */
-    const char *ca_file; /* PEM, or NULL for the system's */
+    bool verify;           /* certificate and its name; off only for tests */
+    const char *ca_file;   /* PEM, or NULL for the system's */
     const char *cert_file; /* client certificate, PEM, or NULL */
     const char *key_file;
     enum relay_tls_version min_tls;
@@ -144,10 +144,10 @@ struct relay_counts {
 
 /* Which gears this relay has lost by experience, and until when. */
 struct relay_gears {
-    enum gear best;    /* GEAR_AUTO = nothing is held against it */
-    int64_t until_ms;  /* when it gets another chance */
-    int times;         /* how often that was: each rest is twice as long */
-    bool is_proven;    /* it swallows a refused chunk */
+    enum gear best;   /* GEAR_AUTO = nothing is held against it */
+    int64_t until_ms; /* when it gets another chance */
+    int times;        /* how often that was: each rest is twice as long */
+    bool is_proven;   /* it swallows a refused chunk */
 };
 
 struct connector;
@@ -155,22 +155,22 @@ struct connector;
 struct relay {
     struct relay_settings settings; /* strings are ours */
     struct limits limits;
-    struct ehlo ehlo;     /* of the newest connection */
-    bool is_known;        /* ehlo is valid */
+    struct ehlo ehlo; /* of the newest connection */
+    bool is_known;    /* ehlo is valid */
     struct relay_gears gears;
-    double window;        /* letters in flight that a streamed lane may have */
-    double window_slow;   /* above it, growth is by one a round */
-    bool is_paused;       /* until the rest of limits is over */
-    int64_t alarmed_ms;   /* when a person was last told; 0 = never */
-    int doubts;           /* policy refusals since a letter was taken */
-    double share;         /* letters taken / weight: the least goes first */
+    double window;      /* letters in flight that a streamed lane may have */
+    double window_slow; /* above it, growth is by one a round */
+    bool is_paused;     /* until the rest of limits is over */
+    int64_t alarmed_ms; /* when a person was last told; 0 = never */
+    int doubts;         /* policy refusals since a letter was taken */
+    double share;       /* letters taken / weight: the least goes first */
     struct list lanes;
     int lanes_live;       /* of them, connecting or able to take letters */
     int lanes_connecting; /* of them, not ready yet */
     struct connector *connector;
     struct relay_counts counts;
-    size_t in_flight;     /* letters */
-    char trouble[256];    /* the last one, for people; "" = none */
+    size_t in_flight;  /* letters */
+    char trouble[256]; /* the last one, for people; "" = none */
 };
 
 /* Copies the strings. connector is the caller's. */

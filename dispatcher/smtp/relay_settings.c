@@ -114,9 +114,9 @@ bool relay_settings_is_local(const struct relay_settings *s)
     if (is_set(s->unix_path)) {
         return true;
     }
-    return is_set(s->host) && (strcasecmp(s->host, "localhost") == 0 ||
-                               strncmp(s->host, "127.", 4) == 0 ||
-                               strcmp(s->host, "::1") == 0);
+    return is_set(s->host) &&
+           (strcasecmp(s->host, "localhost") == 0 ||
+            strncmp(s->host, "127.", 4) == 0 || strcmp(s->host, "::1") == 0);
 }
 
 /* Letters, digits and what names and addresses need: nothing that could

@@ -56,7 +56,6 @@
 #include "smtp/verdict.h"
 
 #include <stdint.h>
-#include <strings.h>
 
 static const char *const place_names[] = {
     [PLACE_GREETING] = "greeting",
@@ -128,30 +127,34 @@ struct rule {
     (places), ANSWER_REPLY, WHATEVER, (low), (high), (subject), (detail)
 #define NO_REPLY(answer, given) AT_ANY, (answer), (given), 0, 0, ANY, ANY
 
-#define GO_ON     FATE_GO_ON
-#define SENT      FATE_SENT
-#define DEFERRED  FATE_DEFERRED
-#define FAILED    FATE_FAILED
-#define UNSURE    FATE_UNSURE
-#define RETURNED  FATE_RETURNED
-#define LETTER    SCOPE_LETTER
-#define LANE      SCOPE_LANE
-#define RELAY     SCOPE_RELAY
-#define KEEP      EFFECT_KEEP
-#define RSET      EFFECT_RSET
-#define DRAIN     EFFECT_DRAIN
-#define CLOSE     EFFECT_CLOSE
-#define CALM      RELAY_NOTHING
-#define SLOWER    RELAY_SLOWER
-#define DOUBT     RELAY_DOUBT
-#define ALARM     RELAY_ALARM
-#define PAUSE     RELAY_PAUSE
-#define SUPPRESS  true
-#define DEAD_ADDR {FAILED, LETTER, RSET, CALM, SUPPRESS, "address is dead"}
+#define GO_ON    FATE_GO_ON
+#define SENT     FATE_SENT
+#define DEFERRED FATE_DEFERRED
+#define FAILED   FATE_FAILED
+#define UNSURE   FATE_UNSURE
+#define RETURNED FATE_RETURNED
+#define LETTER   SCOPE_LETTER
+#define LANE     SCOPE_LANE
+#define RELAY    SCOPE_RELAY
+#define KEEP     EFFECT_KEEP
+#define RSET     EFFECT_RSET
+#define DRAIN    EFFECT_DRAIN
+#define CLOSE    EFFECT_CLOSE
+#define CALM     RELAY_NOTHING
+#define SLOWER   RELAY_SLOWER
+#define DOUBT    RELAY_DOUBT
+#define ALARM    RELAY_ALARM
+#define PAUSE    RELAY_PAUSE
+#define SUPPRESS true
+#define DEAD_ADDR                                                              \
+    {                                                                          \
+        FAILED, LETTER, RSET, CALM, SUPPRESS, "address is dead"                \
+    }
 
 /* clang-format off */
 static const struct rule rules[] = {
-  /* where and which answer                what becomes of letter, lane, relay */
+  /* where and which answer,
+   * and what becomes of the letter, the lane and the relay */
 
   /* The usual day. */
   {REPLY(AT_CONTENT, 200, 299),

@@ -387,8 +387,8 @@ bool queue_lease(struct queue *q, size_t count)
     }
     buf_init(&urgencies, 0);
     pg_array_begin(&urgencies, PG_TYPE_INT2, 3);
-    for (int16_t u = URGENCY_URGENT; u <= URGENCY_BULK; u++) {
-        pg_array_int16(&urgencies, u);
+    for (int u = URGENCY_URGENT; u <= URGENCY_BULK; u++) {
+        pg_array_int16(&urgencies, (int16_t)u);
     }
     pg_param_int64(&p, q->worker_id);
     pg_param_int32(&p, q->settings.lease_ms);

@@ -127,7 +127,7 @@ static bool read_pairs(struct pending *p, const PGresult *result, int row)
         if (event == NULL) {
             return false;
         }
-        if (number != at_letter) {
+        if (letter == NULL || number != at_letter) {
             if (batch->letter_count == n) {
                 return false;
             }

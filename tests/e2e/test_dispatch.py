@@ -242,6 +242,7 @@ class SameAgain(harness.DispatchCase):
 
     keeps = ("maildir",)
     sink_options = ("--fault", "content@1-3=drop-after")
+    settings = (("relay.main.rest", "50ms"),)
 
     def test_a_letter_sent_twice_is_the_same(self):
         self.recipients(1)

@@ -487,7 +487,7 @@ class Soak(SqlCase):
     second; routers that are killed at any moment."""
 
     WRITERS = 16
-    SECONDS = 4
+    SECONDS = 3
 
     def writer(self, number, stop):
         rng = random.Random(number)
@@ -512,7 +512,7 @@ class Soak(SqlCase):
             script.append("ROLLBACK;" if rng.random() < 0.1 else "COMMIT;")
             psql.stdin.write("\n".join(script) + "\n")
             psql.stdin.flush()
-            time.sleep(rng.random() * 0.01)
+            time.sleep(rng.random() * 0.04)
         psql.communicate()
 
     def router(self, stop, seed):

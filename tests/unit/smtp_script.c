@@ -294,8 +294,10 @@ static void script_command(struct script_conn *c, const char *line)
         script_reset(c);
         script_say(c, "250 2.0.0 Ok\r\n");
     } else if (strncmp(line, "QUIT", 4) == 0) {
-        script_say(c, "221 2.0.0 Bye\r\n");
-        c->closes = true;
+        if (!c->s->is_mute_to_quit) {
+            script_say(c, "221 2.0.0 Bye\r\n");
+            c->closes = true;
+        }
     } else {
         script_say(c, "500 5.5.2 unknown command\r\n");
     }
@@ -399,8 +401,7 @@ static void script_accept(struct ev_loop *loop, ev_io *io, int events)
     script_say(c, s->greeting ? s->greeting : "220 script.test ESMTP\r\n");
 }
 
-void script_start(struct script *s, struct ev_loop *loop,
-                         const char *offers)
+void script_start(struct script *s, struct ev_loop *loop, const char *offers)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET};
     socklen_t len = sizeof(sin);

@@ -16,12 +16,12 @@
 #include <ev.h>
 
 enum script_act {
-    DO_REPLY,        /* answer with text instead */
-    DO_REPLY_CLOSE,  /* answer with text and close */
-    DO_DROP,         /* close without a word */
-    DO_ACCEPT_DROP,  /* take the letter, then close without a word */
-    DO_STALL,        /* never answer again */
-    DO_EXTRA,        /* the right answer, and text behind it */
+    DO_REPLY,       /* answer with text instead */
+    DO_REPLY_CLOSE, /* answer with text and close */
+    DO_DROP,        /* close without a word */
+    DO_ACCEPT_DROP, /* take the letter, then close without a word */
+    DO_STALL,       /* never answer again */
+    DO_EXTRA,       /* the right answer, and text behind it */
 };
 
 enum script_place { ON_MAIL, ON_RCPT, ON_DATA, ON_CONTENT };
@@ -42,20 +42,21 @@ struct script {
     const char *greeting; /* NULL = the usual one */
     struct fault *faults;
     size_t fault_count;
-    size_t chunk;         /* bytes written a round of the loop; 0 = all */
-    bool keeps_refused;   /* a refused BDAT does not end the transaction */
+    size_t chunk;       /* bytes written a round of the loop; 0 = all */
+    bool keeps_refused; /* a refused BDAT does not end the transaction */
     bool does_not_swallow;
     int close_idle_after; /* letters, then 421 and FIN while idle; 0 = never */
     int mail_421_after;   /* letters a connection, then 421 to MAIL */
     int delay_ms;         /* of every write */
     int connections;
     int open;
-    int arrived[4096];    /* by letter: how often */
-    int strays;           /* letters with more than one recipient */
+    int arrived[4096]; /* by letter: how often */
+    int strays;        /* letters with more than one recipient */
     int rsets;
     int bdats;
-    int groups_max;       /* most MAILs in one read */
-    int refuse_after;     /* connections, then 421 greetings; 0 = never */
+    int groups_max;   /* most MAILs in one read */
+    int refuse_after; /* connections, then 421 greetings; 0 = never */
+    bool is_mute_to_quit;
     uint64_t bytes;
 };
 

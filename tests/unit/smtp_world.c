@@ -63,9 +63,8 @@ static void world_done(void *ctx, void *letter, const struct outcome *o,
     snprintf(l->text, sizeof(l->text), "%.*s", SPAN_ARG(o->text));
     snprintf(l->relay, sizeof(l->relay), "%s", r->settings.name);
     w->open--;
-    if (w->open == 0 ||
-        (w->done_before_stop > 0 &&
-         w->count - w->open == w->done_before_stop)) {
+    if (w->open == 0 || (w->done_before_stop > 0 &&
+                         w->count - w->open == w->done_before_stop)) {
         ev_break(w->loop, EVBREAK_ALL);
     }
 }
@@ -139,8 +138,7 @@ struct world *world_new(const char *offers)
     return w;
 }
 
-struct relay_settings world_settings(const struct script *s,
-                                            const char *name)
+struct relay_settings world_settings(const struct script *s, const char *name)
 {
     struct relay_settings r;
 

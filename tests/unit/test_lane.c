@@ -64,8 +64,8 @@ static const struct fault_case faults[] = {
      VERDICT_DEFERRED, 450, false, false, false},
     {"RCPT 550", ON_RCPT, DO_REPLY, "550-5.1.1 no\r\n550 5.1.1 such user\r\n",
      VERDICT_FAILED, 550, true, false, false},
-    {"RCPT 554", ON_RCPT, DO_REPLY, "554 5.7.1 policy\r\n", VERDICT_FAILED,
-     554, false, false, false},
+    {"RCPT 554", ON_RCPT, DO_REPLY, "554 5.7.1 policy\r\n", VERDICT_FAILED, 554,
+     false, false, false},
     {"RCPT 552 5.5.3", ON_RCPT, DO_REPLY, "552 5.5.3 too many\r\n",
      VERDICT_DEFERRED, 552, false, false, false},
     {"content 451", ON_CONTENT, DO_REPLY, "451 4.7.1 later\r\n",
@@ -74,8 +74,8 @@ static const struct fault_case faults[] = {
      554, false, false, false},
     {"content 250 bare", ON_CONTENT, DO_REPLY, "250\r\n", VERDICT_SENT, 250,
      false, false, false},
-    {"MAIL 421", ON_MAIL, DO_REPLY_CLOSE, "421 4.3.2 closing\r\n",
-     VERDICT_SENT, 250, false, false, true},
+    {"MAIL 421", ON_MAIL, DO_REPLY_CLOSE, "421 4.3.2 closing\r\n", VERDICT_SENT,
+     250, false, false, true},
     {"RCPT 421", ON_RCPT, DO_REPLY_CLOSE, "421 4.3.2 closing\r\n",
      VERDICT_DEFERRED, 421, false, false, true},
     {"content 421", ON_CONTENT, DO_REPLY_CLOSE, "421 4.3.2 closing\r\n",
@@ -123,8 +123,7 @@ static void check_letters(struct world *w, const char *what)
         bool is_wrong =
             l->done != 1 || (l->verdict == VERDICT_SENT && arrived != 1) ||
             (l->verdict == VERDICT_UNSURE && arrived > 1) ||
-            ((l->verdict == VERDICT_DEFERRED ||
-              l->verdict == VERDICT_FAILED) &&
+            ((l->verdict == VERDICT_DEFERRED || l->verdict == VERDICT_FAILED) &&
              arrived != 0);
 
         if (is_wrong) {
@@ -229,11 +228,11 @@ static void test_many_refused(void **state)
 
             world_letters(w, 108);
             for (int i = 0; i < 60; i++) {
-                many[i] = (struct fault){
-                    .letter = 2 * i,
-                    .place = i % 2 ? ON_RCPT : ON_CONTENT,
-                    .act = DO_REPLY,
-                    .text = i % 2 ? "550 5.1.1 no\r\n" : "554 5.6.0 no\r\n"};
+                many[i] = (struct fault){.letter = 2 * i,
+                                         .place = i % 2 ? ON_RCPT : ON_CONTENT,
+                                         .act = DO_REPLY,
+                                         .text = i % 2 ? "550 5.1.1 no\r\n"
+                                                       : "554 5.6.0 no\r\n"};
             }
             w->script.faults = many;
             w->script.fault_count = 60;

@@ -29,8 +29,11 @@ static const struct row rows[] = {
     {"354 go\n", 354, {0, 0, 0}, "go"},
     {"250-a\r\n250-b\r\n250 c\r\n", 250, {0, 0, 0}, "a b c"},
     {"250-a\r\n250\r\n", 250, {0, 0, 0}, "a"},
-    {"550-5.1.1 no\r\n550 5.1.1 user\r\n", 550, {5, 1, 1}, "5.1.1 no 5.1.1 "
-                                                           "user"},
+    {"550-5.1.1 no\r\n550 5.1.1 user\r\n",
+     550,
+     {5, 1, 1},
+     "5.1.1 no 5.1.1 "
+     "user"},
     {"550 5.1.10 null MX\r\n", 550, {5, 1, 10}, "5.1.10 null MX"},
     {"421 4.7.28 slow\r\n", 421, {4, 7, 28}, "4.7.28 slow"},
     {"550 4.1.1 class differs\r\n", 550, {0, 0, 0}, "4.1.1 class differs"},
@@ -41,7 +44,9 @@ static const struct row rows[] = {
     {"550 5.1 short\r\n", 550, {0, 0, 0}, "5.1 short"},
     {"250 a\rb\x01\x1b[31m\r\n", 250, {0, 0, 0}, "a\\x0db\\x01\\x1b[31m"},
     {"250 gr\xc3\xbc\xc3\x9f\r\n", 250, {0, 0, 0}, "gr\xc3\xbc\xc3\x9f"},
-    {"250 \xff\xc0\x80\xc2\x85\r\n", 250, {0, 0, 0},
+    {"250 \xff\xc0\x80\xc2\x85\r\n",
+     250,
+     {0, 0, 0},
      "\\xff\\xc0\\x80\\xc2\\x85"},
     {"hello\r\n", 0, {0}, NULL},
     {"250x\r\n", 0, {0}, NULL},
@@ -150,10 +155,18 @@ static void test_limits(void **state)
 static void test_ehlo(void **state)
 {
     static const char *const lines[] = {
-        "pipelining",  "CHUNKING", "Size 10240000", "8bitmime",
-        "SMTPUTF8",    "AUTH plain LOGIN", "auth=XOAUTH2", "Ok",
+        "pipelining",
+        "CHUNKING",
+        "Size 10240000",
+        "8bitmime",
+        "SMTPUTF8",
+        "AUTH plain LOGIN",
+        "auth=XOAUTH2",
+        "Ok",
         "LIMITS mailmax=7 RCPTMAX=50000 FOO=1 =3 BAR= MAILMAXX=9",
-        "PIPELININGX", "", "   ",
+        "PIPELININGX",
+        "",
+        "   ",
     };
     struct ehlo e;
     char memory[512];

@@ -22,7 +22,10 @@ struct row {
 };
 
 #define SAID(place, code, a, b, c)                                             \
-    (place), ANSWER_REPLY, GIVEN_NOTHING, (code), {(a), (b), (c)}
+    (place), ANSWER_REPLY, GIVEN_NOTHING, (code),                              \
+    {                                                                          \
+        (a), (b), (c)                                                          \
+    }
 #define KEEP  EFFECT_KEEP
 #define RSET  EFFECT_RSET
 #define DRAIN EFFECT_DRAIN
@@ -137,9 +140,9 @@ static void test_rows(void **state)
             print_error("%s %d %d.%d.%d: got fate %d lane %d relay %d "
                         "suppress %d (%s), want %d %d %d %d\n",
                         place_name(r->place), r->code, r->enhanced[0],
-                        r->enhanced[1], r->enhanced[2], j.fate, j.lane,
-                        j.relay, j.suppress, j.why, r->fate, r->lane,
-                        r->relay, r->suppress);
+                        r->enhanced[1], r->enhanced[2], j.fate, j.lane, j.relay,
+                        j.suppress, j.why, r->fate, r->lane, r->relay,
+                        r->suppress);
             fail();
         }
     }
@@ -162,8 +165,7 @@ static void test_never(void **state)
                 bool is_sent = j.fate == FATE_SENT;
 
                 /* Sent by a 2yz to the content, and by nothing else. */
-                assert_int_equal(is_sent,
-                                 place == PLACE_CONTENT && code < 300);
+                assert_int_equal(is_sent, place == PLACE_CONTENT && code < 300);
                 /* Policy never suppresses. */
                 assert_false(j.suppress);
                 /* Nobody fails for 2yz, 3yz, 4yz, or outside a letter. */
