@@ -149,12 +149,14 @@ fuzz: need-deps
 layers:
 	@sh tests/layers
 
+LINT_FLAGS = -std=c11 -D_GNU_SOURCE -Idispatcher -I. \
+             $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+
 lint:
 	@command -v clang-tidy >/dev/null && command -v cppcheck >/dev/null || \
 	    { echo "lint: needs clang-tidy and cppcheck" >&2; exit 69; }
-	$(Q)ls dispatcher/*.c dispatcher/*/*.c | xargs -P 2 -n 1 sh -c \
-	    'clang-tidy --quiet "$$0" -- -std=c11 -D_GNU_SOURCE $(CPPFLAGS) \
-	    2>/dev/null || exit 255'
+	$(Q)ls dispatcher/*.c dispatcher/*/*.c | xargs -P 2 -I FILE sh -c \
+	    'clang-tidy --quiet FILE -- $(LINT_FLAGS) 2>/dev/null || exit 255'
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=CastIntegerToAddressAtReturn --error-exitcode=1 \

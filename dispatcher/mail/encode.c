@@ -17,10 +17,8 @@
  */
 #include "mail/encode.h"
 
-#include <endian.h>
-#include <stdint.h>
-
 #include "mail/chars.h"
+#include "mail/steps.h"
 
 enum {
     QP_FILL = ENCODE_LINE - 1, /* all but the place of a soft "=" */
@@ -38,20 +36,6 @@ const char *encode_transfer_name(enum encode_transfer transfer)
 
 /* --- sixteen bytes at a time -------------------------------------------- */
 
-enum { STEP = 16 };
-
-/* Compilers turn this into the vector instructions of any machine that has
- * some. A comparison gives 0xff (-1) in the bytes for which it holds. */
-typedef unsigned char step_bytes __attribute__((vector_size(STEP)));
-
-static inline step_bytes load_step(const char *at)
-{
-    step_bytes bytes;
-
-    memcpy(&bytes, at, STEP);
-    return bytes;
-}
-
 /* Marks the bytes that are not plain: outside 32 to 126, or "=". */
 static inline step_bytes not_plain(step_bytes bytes)
 {
@@ -61,21 +45,6 @@ static inline step_bytes not_plain(step_bytes bytes)
 static inline bool is_plain(char c)
 {
     return c != '=' && !(char_classes(c) & (CHAR_CONTROL | CHAR_HIGH));
-}
-
-/* How many bytes stand before the first marked one; STEP when none is. */
-static inline size_t before_mark(step_bytes marks)
-{
-    uint64_t half[2];
-
-    memcpy(half, &marks, STEP);
-    if (half[0] != 0) {
-        return (size_t)__builtin_ctzll(le64toh(half[0])) / 8;
-    }
-    if (half[1] != 0) {
-        return STEP / 2 + (size_t)__builtin_ctzll(le64toh(half[1])) / 8;
-    }
-    return STEP;
 }
 
 struct tally {
@@ -100,7 +69,7 @@ static const char *tally_steps(struct tally *t, const char *at, size_t steps)
     step_bytes ends = {0};
 
     for (; steps > 0; steps--, at += STEP) {
-        step_bytes bytes = load_step(at);
+        step_bytes bytes = step_load(at);
 
         hard -= not_plain(bytes);
         ends -= (step_bytes)(bytes == '\n');
@@ -213,7 +182,7 @@ static inline size_t copy_plain(char *to, const char *at, const char *end,
     size_t done = 0;
 
     while (done < most && end - at >= STEP) {
-        size_t plain = before_mark(not_plain(load_step(at)));
+        size_t plain = step_before(not_plain(step_load(at)));
 
         memcpy(to + done, at, STEP);
         done += plain;

@@ -133,8 +133,12 @@ static void clean_reason(char *reason)
 json_t *payload_parse(struct span text, struct payload_fault *why)
 {
     json_error_t error;
-    json_t *payload = parse(text, &error);
+    json_t *payload = payload_quick(text);
 
+    if (payload != NULL) {
+        return payload;
+    }
+    payload = parse(text, &error);
     if (payload == NULL && is_repairable(&error)) {
         payload = parse_repaired(text, &error);
     }

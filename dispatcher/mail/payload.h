@@ -31,6 +31,13 @@ struct payload_fault {
  */
 json_t *payload_parse(struct span text, struct payload_fault *why);
 
+/*
+ * The same object, several times as fast, when text is what PostgreSQL prints
+ * of a jsonb or near to it; else NULL, which says nothing about text. Made for
+ * payload_parse, which asks it first (payload_quick.c).
+ */
+json_t *payload_quick(struct span text);
+
 /* Tells of every key that the contract does not list. They stay. */
 typedef void payload_unknown_fn(void *ctx, struct span key);
 void payload_unknown(const struct contract *c, const json_t *payload,

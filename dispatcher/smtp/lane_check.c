@@ -36,13 +36,14 @@ static bool is_ascii(struct span s)
     return true;
 }
 
-/* CRLF lines, the last one ended, no leading dot, no bare CR or LF. */
+/* CRLF lines, the last one ended, no leading dot, no bare CR or LF, no NUL. */
 static bool content_is_sound(struct span s)
 {
     const char *at = s.ptr;
     const char *end = s.ptr + s.len;
 
-    if (s.len < 2 || end[-1] != '\n' || *at == '.') {
+    if (s.len < 2 || end[-1] != '\n' || *at == '.' ||
+        memchr(at, '\0', s.len) != NULL) {
         return false;
     }
     while (at < end) {

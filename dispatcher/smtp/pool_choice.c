@@ -130,6 +130,7 @@ void pool_fill(struct pool *pool, int64_t now_ms)
         return;
     }
     while (!pool->is_dry && !pool->is_draining && !pool->is_dead) {
+        const uint64_t before = pool->taken;
         struct relay *r = NULL;
 
         l = choose(pool, priority, now_ms);
@@ -141,6 +142,9 @@ void pool_fill(struct pool *pool, int64_t now_ms)
         list_remove(&r->lanes, &l->node);
         list_append(&r->lanes, &l->node);
         lane_fill(l, only != NULL ? 2 * CHUNK : CHUNK);
+        if (pool->taken == before) {
+            return; /* no memory, or no token: next time */
+        }
     }
 }
 

@@ -60,6 +60,7 @@ static bool lane_take(struct lane *l, struct parcel *p, struct buf *content)
         }
     }
     pool->was_fed = true;
+    pool->taken++;
     r->share += 1.0 / r->settings.weight;
     mark_dirty(l);
     return true;

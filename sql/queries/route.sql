@@ -150,17 +150,18 @@ wanted AS (
          p.urgency, p.recipient_id, p.type_id, p.event_id, p.gather_max,
          p.role_id
     FROM pair AS p
-    LEFT JOIN postbatch.preference AS own
-      ON own.recipient_id = p.recipient_id
-         AND own.type = p.type AND own.role = p.role
-         AND (own.scope IS NULL OR postbatch.in_scope(p.event_id, own.scope))
    WHERE p.recipient_id IS NOT NULL
      AND p.recipient_id IS DISTINCT FROM p.originator_id
      AND p.seq <= (SELECT seq FROM upto)
      AND p.seq <> ALL ((SELECT seqs FROM giant)::bigint[])
      AND (SELECT true FROM postbatch.recipient AS r
            WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
-     AND coalesce(own.frequency,
+     AND coalesce(
+           (SELECT f.frequency FROM postbatch.preference AS f
+             WHERE f.recipient_id = p.recipient_id
+               AND f.type = p.type AND f.role = p.role
+               AND (f.scope IS NULL
+                    OR postbatch.in_scope(p.event_id, f.scope))),
            CASE WHEN EXISTS (SELECT FROM postbatch.preference
                               WHERE recipient_id IS NULL)
                 THEN (SELECT f.frequency FROM postbatch.preference AS f

@@ -98,13 +98,14 @@ class Postgres:
         self.conninfo = done.stdout.decode().strip().splitlines()[-1]
 
     def stop(self):
-        self.halt()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def halt(self):
-        """Stops the server; its data stay."""
         subprocess.run(["sh", self.script, "stop", self.directory],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def restart(self, mode="fast"):
+        """Stops and starts the server; mode "immediate" is a crash."""
+        subprocess.run(["sh", self.script, "restart", self.directory, mode],
+                       check=True)
 
     def database(self, name, template="template1"):
         """Creates a database, a copy of template; gives its conninfo."""
