@@ -111,9 +111,8 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *timer, int events)
             router_want(w->router); /* there were events: just look */
             w->routed_something = false;
         }
-        if (!queue_peek(w->queue, on_peeked, w)) {
-            log_debug("no look", "why=\"database not ready\"");
-        }
+        /* Not while a look is under way or the database is away. */
+        (void)!queue_peek(w->queue, on_peeked, w);
     } else if (w->state == WORKER_STARTING && queue_is_ready(w->queue) &&
                !queue_is_leasing(w->queue)) {
         on_queue_ready(w); /* the first try failed */

@@ -151,6 +151,13 @@ void limits_accepted(struct limits *l, int64_t now_ms)
     }
 }
 
+void limits_proven(struct limits *l, int open)
+{
+    if (l->lanes < open && open <= l->settings.lanes_max) {
+        l->lanes = open;
+    }
+}
+
 void limits_alive(struct limits *l)
 {
     l->failures = 0;

@@ -73,6 +73,8 @@ int limits_lanes(const struct limits *l);
 
 /* The relay took a letter. */
 void limits_accepted(struct limits *l, int64_t now_ms);
+/* So many connections work at once: at least that many are allowed. */
+void limits_proven(struct limits *l, int open);
 /* The relay answered about a letter, whatever it said: it is alive. */
 void limits_alive(struct limits *l);
 /*

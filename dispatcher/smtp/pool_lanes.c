@@ -171,6 +171,9 @@ static void lane_changed(struct lane *l, enum lane_state from)
     r->lanes_live += (int)is_live(l->state) - (int)is_live(from);
     r->lanes_connecting +=
         (int)is_connecting(l->state) - (int)is_connecting(from);
+    if (is_connecting(from) && l->state == LANE_READY) {
+        limits_proven(&r->limits, r->lanes_live - r->lanes_connecting);
+    }
     if (l->state != LANE_CLOSED) {
         return;
     }

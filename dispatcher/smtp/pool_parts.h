@@ -33,8 +33,9 @@ struct pool {
     ev_timer tick;      /* looks at all lanes; runs while there are any */
     ev_timer later;     /* a relay may be used again */
     bool is_turn_due;
-    bool is_dry;  /* next said there is none */
-    bool was_fed; /* letters were taken in this turn */
+    bool is_dry;    /* next said there is none */
+    bool was_fed;   /* letters were taken in this turn */
+    uint64_t taken; /* letters, ever */
     bool is_draining;
     bool is_dead; /* killed: nothing is opened any more */
     void (*drained)(void *ctx);

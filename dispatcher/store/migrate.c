@@ -9,105 +9,24 @@
  */
 #include "store/migrate.h"
 
-#include <ctype.h>
 #include <libpq-fe.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/embed.h"
 #include "base/mem.h"
+#include "store/migrations.h"
 
 enum {
     OLDEST_SERVER = 130000, /* xid8 and pg_current_snapshot() */
     LOCK_TRIES = 20,
-    HEX_MAX = 2 * EVP_MAX_MD_SIZE + 1,
 };
 
 /* Any number will do, as long as it stays: "postbtch" in ASCII. */
-#define MIGRATE_LOCK "8101818450386182000"
+#define MIGRATE_LOCK "8101821198368007016"
 
 #define LOCK_NOT_AVAILABLE "55P03"
 #define DEADLOCK_DETECTED  "40P01"
-
-struct migration {
-    int version; /* the number its file name begins with */
-    const struct embed_file *file;
-    char sha256[HEX_MAX];
-    bool is_applied;
-};
-
-struct migrations {
-    struct migration *items; /* by version */
-    size_t count;
-    int newest;         /* version of the last one; 0 = none built in */
-    int newest_applied; /* 0 = none applied */
-};
-
-/* ---- what is built in ---------------------------------------------------- */
-
-static void hash(const struct embed_file *file, char hex[HEX_MAX])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-
-    if (EVP_Digest(file->data, file->size, digest, &size, EVP_sha256(), NULL) !=
-        1) {
-        size = 0;
-    }
-    for (unsigned int i = 0; i < size; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    }
-    hex[2 * size] = '\0';
-}
-
-/* "0002_functions.sql": four digits and an underscore. */
-static bool is_migration(const char *path)
-{
-    size_t digits = 0;
-
-    while (isdigit((unsigned char)path[digits])) {
-        digits++;
-    }
-    return digits == 4 && path[digits] == '_';
-}
-
-static void migrations_init(struct migrations *m)
-{
-    const struct embed_file *file = NULL;
-
-    *m = (struct migrations){0};
-    while ((file = embed_next("", file)) != NULL) {
-        struct migration *item = NULL;
-
-        if (!is_migration(file->path)) {
-            continue;
-        }
-        m->items = mem_realloc(m->items, (m->count + 1) * sizeof(*m->items));
-        item = &m->items[m->count++];
-        *item = (struct migration){0};
-        item->version = atoi(file->path);
-        item->file = file;
-        hash(file, item->sha256);
-        m->newest = item->version;
-    }
-}
-
-static void migrations_release(struct migrations *m)
-{
-    mem_free(m->items);
-}
-
-static struct migration *find(struct migrations *m, int version)
-{
-    for (size_t i = 0; i < m->count; i++) {
-        if (m->items[i].version == version) {
-            return &m->items[i];
-        }
-    }
-    return NULL;
-}
 
 /* ---- talking to the database --------------------------------------------- */
 
@@ -136,85 +55,12 @@ static PGconn *open_database(const char *conninfo, FILE *err)
     return NULL;
 }
 
-/* Runs sql; on an error tells it and gives NULL. */
-static PGresult *query(PGconn *conn, const char *sql, FILE *err)
-{
-    PGresult *result = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        fprintf(err, "postbatch: %s", PQerrorMessage(conn));
-        PQclear(result);
-        return NULL;
-    }
-    return result;
-}
-
 static bool run(PGconn *conn, const char *sql, FILE *err)
 {
-    PGresult *result = query(conn, sql, err);
+    PGresult *result = migrations_query(conn, sql, err);
 
     PQclear(result);
     return result != NULL;
-}
-
-/* ---- what was applied ---------------------------------------------------- */
-
-/* One row of schema_version against the files of this program. */
-static bool compare(struct migrations *m, int version, const char *name,
-                    const char *sha256, FILE *err)
-{
-    struct migration *item = find(m, version);
-
-    if (item == NULL) {
-        fprintf(err,
-                "postbatch: the database has migration %d (%s), which this "
-                "program does not know; it\nneeds at most %d. A newer "
-                "Postbatch has been here: use that one.\n",
-                version, name, m->newest);
-        return false;
-    }
-    if (strcmp(item->sha256, sha256) != 0) {
-        fprintf(err,
-                "postbatch: %s is not the file that was applied as migration "
-                "%d.\n  applied:      %s\n  this program: %s\nA migration "
-                "never changes once it has run: put the old file back and "
-                "make the\nchange in a new one with the next number.\n",
-                item->file->path, version, sha256, item->sha256);
-        return false;
-    }
-    item->is_applied = true;
-    if (version > m->newest_applied) {
-        m->newest_applied = version;
-    }
-    return true;
-}
-
-static bool read_applied(PGconn *conn, struct migrations *m, FILE *err)
-{
-    PGresult *result = query(
-        conn, "SELECT to_regclass('postbatch.schema_version') IS NOT NULL",
-        err);
-    bool is_there =
-        result != NULL && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
-    bool is_sound = result != NULL;
-
-    PQclear(result);
-    if (!is_there) {
-        return is_sound;
-    }
-    result = query(conn,
-                   "SELECT version, name, sha256 FROM "
-                   "postbatch.schema_version ORDER BY version",
-                   err);
-    is_sound = result != NULL;
-    for (int row = 0; is_sound && row < PQntuples(result); row++) {
-        is_sound = compare(m, atoi(PQgetvalue(result, row, 0)),
-                           PQgetvalue(result, row, 1),
-                           PQgetvalue(result, row, 2), err);
-    }
-    PQclear(result);
-    return is_sound;
 }
 
 /* ---- applying ------------------------------------------------------------ */
@@ -335,8 +181,8 @@ static bool apply(PGconn *conn, const struct migration *item, FILE *out)
 /* Waits until no other migrate is at work. */
 static bool take_turn(PGconn *conn)
 {
-    PGresult *result =
-        query(conn, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")", stderr);
+    PGresult *result = migrations_query(
+        conn, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")", stderr);
     bool has_lock = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
     bool is_sound = result != NULL;
 
@@ -397,7 +243,7 @@ bool migrate_run(const char *conninfo, int to_version, bool print_only,
     }
     migrations_init(&m);
     is_sound = (print_only || take_turn(conn)) &&
-               read_applied(conn, &m, stderr) &&
+               migrations_read(&m, conn, stderr) &&
                migrate(conn, &m, to_version, print_only, out);
     migrations_release(&m);
     PQfinish(conn); /* lets go of the advisory lock, too */
@@ -414,7 +260,7 @@ bool migrate_check(const char *conninfo, FILE *err)
         return false;
     }
     migrations_init(&m);
-    is_sound = read_applied(conn, &m, err);
+    is_sound = migrations_read(&m, conn, err);
     if (is_sound && m.newest_applied < m.newest) {
         if (m.newest_applied == 0) {
             fprintf(err, "postbatch: the database has no Postbatch schema");

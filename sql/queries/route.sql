@@ -74,103 +74,110 @@ event AS (
   LIMIT $1::int
 ),
 pair AS MATERIALIZED (
-  -- Who should hear of it, and by which role: at least one row an event, so
-  -- that all else about this step can be read from here.
-  SELECT p.seq, p.phase, p.xid, p.event_id, p.type, p.created_at, p.reason,
-         p.urgency, p.type_id, p.gather_max, p.originator_id,
-         x.recipient_id, x.role_id, o.place,
-         p.role_names[o.place] AS role,
-         p.role_frequencies[o.place] AS frequency
-    FROM (
-         SELECT *, CASE WHEN mailable AND reason IS NULL
-                        THEN all_role_ids END AS role_ids
-           FROM (
-         -- Each event with what its contract says, and why it cannot be
-         -- mailed. seq is the order in which they were read.
-         SELECT row_number() OVER () AS seq, e.phase, e.xid,
-                e.id AS event_id, e.type, e.payload, e.created_at,
-                coalesce(e.urgency, t.urgency) AS urgency,
-                t.id AS type_id, t.mailable, t.gather_max,
-                t.role_ids AS all_role_ids, t.role_names, t.role_frequencies,
-                CASE WHEN e.payload ->> t.originator_key IS NOT NULL
-                     THEN (SELECT r.id FROM postbatch.recipient AS r
-                            WHERE r.key = e.payload ->> t.originator_key)
-                END AS originator_id,
-                CASE WHEN t.id IS NULL
-                     THEN 'no event type has this name'
-                     WHEN NOT t.mailable
-                     THEN NULL
-                     WHEN t.fault IS NOT NULL
-                     THEN t.fault
-                     WHEN jsonb_typeof(e.payload) <> 'object'
-                     THEN 'the payload is not an object but: '
-                          || jsonb_typeof(e.payload)
-                     WHEN NOT e.payload ?& t.required_keys
-                     THEN 'required key is missing: '
-                          || (SELECT string_agg(k, ', ')
-                                FROM unnest(t.required_keys) AS k
-                               WHERE NOT e.payload ? k)
-                END AS reason
-           FROM event AS e
-           LEFT JOIN LATERAL (
-                SELECT * FROM postbatch.event_type AS t
-                 WHERE t.name = e.type LIMIT 1) AS t ON true) AS e
-         OFFSET 0) AS p
-    LEFT JOIN LATERAL (
-         SELECT * FROM (
-           SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
-            WHERE false
+  -- Who should hear of it, and by which role. Each event has a row without a
+  -- role first, so that all else about this step can be read from here; these
+  -- rows stand in the order in which the events were read. A recipient who
+  -- does not want the mail is NULL.
+  SELECT p.phase, p.xid, p.event_id, p.reason, p.urgency, p.type_id,
+         p.gather_max, x.role_id, o.place,
+         CASE WHEN x.recipient_id IS NOT NULL
+               AND x.recipient_id IS DISTINCT FROM p.originator_id
+               AND (SELECT true FROM postbatch.recipient AS r
+                     WHERE r.id = x.recipient_id AND r.state = 'inactive')
+                   IS NULL
+               AND coalesce(
+                     (SELECT f.frequency FROM postbatch.preference AS f
+                       WHERE f.recipient_id = x.recipient_id
+                         AND f.type = p.type AND f.role = p.role_names[o.place]
+                         AND (f.scope IS NULL OR p.payload @> f.scope)),
+                     CASE WHEN EXISTS (SELECT FROM postbatch.preference
+                                        WHERE recipient_id IS NULL)
+                          THEN (SELECT f.frequency
+                                  FROM postbatch.preference AS f
+                                 WHERE f.recipient_id IS NULL
+                                   AND f.type = p.type
+                                   AND f.role = p.role_names[o.place]
+                                   AND (f.scope IS NULL
+                                        OR p.payload @> f.scope))
+                     END,
+                     p.role_frequencies[o.place]) <> 'off'
+              THEN x.recipient_id END AS recipient_id
+    FROM (SELECT *, CASE WHEN mailable AND reason IS NULL
+                         THEN all_role_ids END AS role_ids
+            FROM (
+          -- Each event with what its contract says, and why it cannot be
+          -- mailed.
+          SELECT e.phase, e.xid, e.id AS event_id, e.type, e.payload,
+                 coalesce(e.urgency, t.urgency) AS urgency,
+                 t.id AS type_id, t.mailable, t.gather_max, t.role_names,
+                 t.role_ids AS all_role_ids, t.role_frequencies,
+                 CASE WHEN e.payload ->> t.originator_key IS NOT NULL
+                      THEN (SELECT r.id FROM postbatch.recipient AS r
+                             WHERE r.key = e.payload ->> t.originator_key)
+                 END AS originator_id,
+                 CASE WHEN t.id IS NULL
+                      THEN 'no event type has this name'
+                      WHEN NOT t.mailable
+                      THEN NULL
+                      WHEN t.fault IS NOT NULL
+                      THEN t.fault
+                      WHEN jsonb_typeof(e.payload) <> 'object'
+                      THEN 'the payload is not an object but: '
+                           || jsonb_typeof(e.payload)
+                      WHEN NOT e.payload ?& t.required_keys
+                      THEN 'required key is missing: '
+                           || (SELECT string_agg(k, ', ')
+                                 FROM unnest(t.required_keys) AS k
+                                WHERE NOT e.payload ? k)
+                 END AS reason
+            FROM event AS e
+            LEFT JOIN LATERAL (
+                 SELECT * FROM postbatch.event_type AS t
+                  WHERE t.name = e.type LIMIT 1) AS t ON true
+          OFFSET 0) AS e
+          OFFSET 0) AS p
+   CROSS JOIN LATERAL (
+         SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
 --{roles}
-         ) AS x LIMIT $3::int + 1) AS x ON true
+         LIMIT $3::int + 2) AS x
    CROSS JOIN LATERAL (
          SELECT array_position(p.role_ids, x.role_id) AS place) AS o
-   LIMIT greatest($2::int, $3::int + 2)
+   LIMIT greatest($2::int, $3::int + 3)
 ),
-upto AS MATERIALIZED (
-  -- The events of this step: all that were read, or those before the one at
-  -- which the pairs were cut.
-  SELECT count(*) AS pairs, max(event_id) AS top_id,
-         bool_or(reason IS NOT NULL) AS has_poison,
-         bool_or(gather_max > 1) AS has_gather,
-         count(*) < greatest($2::int, $3::int + 2) AS is_whole,
-         CASE WHEN count(*) < greatest($2::int, $3::int + 2) THEN coalesce(max(seq), 0)
-              ELSE max(seq) - 1 END AS seq
+tally AS MATERIALIZED (
+  -- Where the rows did not suffice, the last event is not all there.
+  SELECT count(*) AS rows, count(*) FILTER (WHERE role_id IS NULL) AS events,
+         count(*) < greatest($2::int, $3::int + 3) AS is_whole,
+         max(event_id) AS top_id, bool_or(reason IS NOT NULL) AS has_poison,
+         bool_or(gather_max > 1) AS has_gather
     FROM pair
+),
+cut AS MATERIALIZED (
+  SELECT CASE WHEN NOT tally.is_whole
+              THEN (SELECT event_id FROM pair WHERE role_id IS NULL
+                    OFFSET tally.events - 1 LIMIT 1) END AS event_id,
+         CASE WHEN tally.is_whole THEN tally.events
+              ELSE tally.events - 1 END AS events
+    FROM tally
 ),
 giant AS MATERIALIZED (
   -- Looked for only when there are enough pairs for one.
-  SELECT coalesce(array_agg(g.seq), '{}') AS seqs
-    FROM (SELECT seq FROM pair WHERE (SELECT pairs FROM upto) > $3::int
-           GROUP BY seq HAVING count(*) > $3::int) AS g
+  SELECT coalesce(array_agg(g.event_id), '{}') AS event_ids
+    FROM (SELECT event_id FROM pair
+           WHERE (SELECT rows FROM tally) > $3::int
+           GROUP BY event_id HAVING count(role_id) > $3::int) AS g
+   WHERE g.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
 ),
 wanted AS (
-  -- One pair for each recipient and event: the first role, in the order of
-  -- the contract, that the recipient has not switched off.
+  -- One pair for each recipient and event: of the roles by which the
+  -- recipient wants it, the first in the order of the contract.
   SELECT DISTINCT ON (p.urgency, p.recipient_id, p.type_id, p.event_id)
          p.urgency, p.recipient_id, p.type_id, p.event_id, p.gather_max,
          p.role_id
     FROM pair AS p
    WHERE p.recipient_id IS NOT NULL
-     AND p.recipient_id IS DISTINCT FROM p.originator_id
-     AND p.seq <= (SELECT seq FROM upto)
-     AND p.seq <> ALL ((SELECT seqs FROM giant)::bigint[])
-     AND (SELECT true FROM postbatch.recipient AS r
-           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
-     AND coalesce(
-           (SELECT f.frequency FROM postbatch.preference AS f
-             WHERE f.recipient_id = p.recipient_id
-               AND f.type = p.type AND f.role = p.role
-               AND (f.scope IS NULL
-                    OR postbatch.in_scope(p.event_id, f.scope))),
-           CASE WHEN EXISTS (SELECT FROM postbatch.preference
-                              WHERE recipient_id IS NULL)
-                THEN (SELECT f.frequency FROM postbatch.preference AS f
-                       WHERE f.recipient_id IS NULL
-                         AND f.type = p.type AND f.role = p.role
-                         AND (f.scope IS NULL
-                              OR postbatch.in_scope(p.event_id, f.scope)))
-           END,
-           p.frequency) <> 'off'
+     AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
+     AND p.event_id <> ALL ((SELECT event_ids FROM giant)::bigint[])
    ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.place
 ),
 letter AS (
@@ -193,7 +200,7 @@ made AS (
          array_agg(recipient_id), array_agg(event_id), array_agg(role_id),
          CASE WHEN max(letter) - min(letter) + 1 < count(*)
               THEN array_agg((letter % 500)::smallint)
-                   FILTER (WHERE (SELECT has_gather FROM upto)) END
+                   FILTER (WHERE (SELECT has_gather FROM tally)) END
     FROM (SELECT *, letter / 500 AS part FROM letter
            ORDER BY urgency, part, letter, event_id) AS l
    GROUP BY urgency, part
@@ -201,34 +208,32 @@ made AS (
 ),
 set_aside AS (
   INSERT INTO postbatch.quarantine (event_id, type, stage, reason, created_at)
-  SELECT event_id, left(type, 200), 'route', reason, created_at
-    FROM pair
-   WHERE (SELECT has_poison FROM upto)
-     AND reason IS NOT NULL AND seq <= (SELECT seq FROM upto)
+  SELECT p.event_id, left(e.type, 200), 'route', p.reason, e.created_at
+    FROM pair AS p
+    JOIN postbatch.event AS e
+      ON e.ring = (p.event_id & 15)::smallint AND e.id = p.event_id
+   WHERE (SELECT has_poison FROM tally)
+     AND p.role_id IS NULL AND p.reason IS NOT NULL
+     AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
   ON CONFLICT (event_id) DO NOTHING
   RETURNING 1
 ),
 fanned AS (
   INSERT INTO postbatch.fanout (event_id)
-  SELECT DISTINCT event_id
-    FROM pair
-   WHERE (SELECT seqs FROM giant) <> '{}'
-     AND seq = ANY ((SELECT seqs FROM giant)::bigint[])
-     AND seq <= (SELECT seq FROM upto)
+  SELECT unnest(event_ids) FROM giant
   ON CONFLICT (event_id) DO NOTHING
   RETURNING 1
 ),
 done AS (
-  SELECT upto.seq AS events,
-         upto.is_whole AND upto.seq < $1::int AS is_window_read,
-         last.phase, last.xid, last.event_id,
-         CASE WHEN upto.is_whole THEN upto.top_id
-              ELSE (SELECT max(event_id) FROM pair WHERE seq <= upto.seq)
-         END AS top_id
-    FROM upto
+  SELECT cut.events, last.phase, last.xid, last.event_id,
+         tally.is_whole AND tally.events < $1::int AS is_window_read,
+         CASE WHEN tally.is_whole THEN tally.top_id
+              ELSE (SELECT max(event_id) FROM pair
+                     WHERE event_id <> cut.event_id) END AS top_id
+    FROM tally CROSS JOIN cut
     LEFT JOIN LATERAL (
-         SELECT phase, xid, event_id FROM pair
-          WHERE seq = upto.seq LIMIT 1) AS last ON true
+         SELECT phase, xid, event_id FROM pair WHERE role_id IS NULL
+         OFFSET greatest(cut.events - 1, 0) LIMIT 1) AS last ON true
 )
 UPDATE postbatch.route
    SET snap_last = here.snap_last,

@@ -20,10 +20,10 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-BUILD = os.environ.get("POSTBATCH_BUILD", os.path.join(ROOT, "build"))
+BUILD = os.environ.get("TEST_BUILD", os.path.join(ROOT, "build"))
 POSTBATCH = os.path.join(BUILD, "postbatch")
 SINK = os.path.join(BUILD, "postbatch-sink")
-SANITIZED = bool(os.environ.get("POSTBATCH_SANITIZED"))
+SANITIZED = bool(os.environ.get("TEST_SANITIZED"))
 # The tests' own variables look like settings to postbatch, which refuses
 # those that it does not know.
 ENVIRONMENT = {name: text for name, text in os.environ.items()
@@ -101,6 +101,14 @@ class Postgres:
         subprocess.run(["sh", self.script, "stop", self.directory],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def log(self):
+        """What the server has logged."""
+        elsewhere = os.path.join(self.directory, "elsewhere")
+        home = (read_bytes(elsewhere).decode().strip()
+                if os.path.exists(elsewhere) else self.directory)
+        with open(os.path.join(home, "server.log"), errors="replace") as f:
+            return f.read()
 
     def restart(self, mode="fast"):
         """Stops and starts the server; mode "immediate" is a crash."""

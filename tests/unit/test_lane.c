@@ -94,20 +94,26 @@ static const struct fault_case faults[] = {
      VERDICT_DEFERRED, 503, false, true, true},
 };
 
-static struct world *begin(const struct gear_case *g)
+/* patience_ms: how long a relay may be silent. */
+static struct world *begin_patient(const struct gear_case *g, int patience_ms)
 {
     struct world *w = world_new(g->offers);
     struct relay_settings r = world_settings(&w->script, "script");
 
     r.gear = g->gear;
     r.window_max = g->window;
-    r.timeouts.dot_ms = 120;
-    r.timeouts.command_ms = 120;
-    r.timeouts.data_ms = 120;
+    r.timeouts.dot_ms = patience_ms;
+    r.timeouts.command_ms = patience_ms;
+    r.timeouts.data_ms = patience_ms;
     w->script.chunk = g->chunk;
     assert_true(world_add(w, &r));
     world_letters(w, LETTERS);
     return w;
+}
+
+static struct world *begin(const struct gear_case *g)
+{
+    return begin_patient(g, 5000);
 }
 
 /* No letter is lost, none has two outcomes, and the relay agrees. */
@@ -178,7 +184,8 @@ static void test_faults(void **state)
                                   .act = faults[i].act,
                                   .text = faults[i].text,
                                   .times = faults[i].one_only ? 1 : 0};
-            struct world *w = begin(&gears[g]);
+            struct world *w = begin_patient(
+                &gears[g], faults[i].act == DO_STALL ? 250 : 5000);
             char what[128];
 
             snprintf(what, sizeof(what), "%s, %s", gears[g].name,
