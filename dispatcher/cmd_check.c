@@ -29,8 +29,7 @@ struct choice {
     bool shows_settings;
 };
 
-/* ---- templates
- * ---------------------------------------------------------------- */
+/* ---- templates --------------------------------------------------------- */
 
 static struct composer *make_composer(const struct settings *s,
                                       const struct catalog *catalog)
@@ -67,8 +66,7 @@ static void check_templates(const struct settings *s,
     }
 }
 
-/* ---- roles
- * ------------------------------------------------------------------------ */
+/* ---- roles ------------------------------------------------------------- */
 
 static bool is_wanted(const struct catalog *catalog, const char *role)
 {
@@ -154,8 +152,7 @@ static void check_database(const struct settings *s,
     admin_close(admin);
 }
 
-/* ---- relays
- * ------------------------------------------------------------------------ */
+/* ---- relays ------------------------------------------------------------ */
 
 struct look {
     const struct relay_settings *relay;
@@ -193,8 +190,7 @@ static void check_relays(const struct settings *s, struct problems *problems)
     }
 }
 
-/* ---- all of it
- * ---------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------- */
 
 static bool read_choice(int argc, char **argv, struct choice *choice)
 {

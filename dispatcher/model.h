@@ -121,6 +121,7 @@ struct batch {
     uint32_t open_count;   /* letters without a decision */
     struct event **events; /* every event of the batch once */
     uint32_t event_count;
+    size_t payload_bytes; /* of all its events; for the store's budget */
     void *record; /* owned by the engine: its place in the journal */
 };
 

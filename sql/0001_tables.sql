@@ -81,12 +81,14 @@ COMMENT ON COLUMN postbatch.ledger.verdict IS
 DO $$
 BEGIN
   FOR i IN 0 .. 15 LOOP
-    EXECUTE format('CREATE TABLE postbatch.event_%s PARTITION OF postbatch.event'
-      ' FOR VALUES IN (%s) WITH (autovacuum_enabled = off)', i, i);
+    EXECUTE format('CREATE TABLE postbatch.event_%s PARTITION OF'
+      ' postbatch.event FOR VALUES IN (%s)'
+      ' WITH (autovacuum_enabled = off)', i, i);
   END LOOP;
   FOR i IN 0 .. 31 LOOP
-    EXECUTE format('CREATE TABLE postbatch.ledger_%s PARTITION OF postbatch.ledger'
-      ' FOR VALUES IN (%s) WITH (autovacuum_enabled = off)', i, i);
+    EXECUTE format('CREATE TABLE postbatch.ledger_%s PARTITION OF'
+      ' postbatch.ledger FOR VALUES IN (%s)'
+      ' WITH (autovacuum_enabled = off)', i, i);
   END LOOP;
 END $$;
 

@@ -32,13 +32,28 @@ static bool parse_bdat(struct span args, uint64_t *octets, bool *is_last)
     return i > 0 && (*is_last || args.len == i);
 }
 
+/*
+ * True for the one BDAT outside a transaction that no client is blamed for:
+ * as the first thing on a connection it asks whether a refused chunk is read
+ * over. Any other is out of order.
+ */
+static bool take_probe(struct session *s)
+{
+    bool is_probe = s->tx == TX_NONE && s->mails == 0 && !s->probed;
+
+    s->probed = true;
+    s->sink->tally.bdat_probes += is_probe;
+    return is_probe;
+}
+
 /* The reply that this chunk must get, whatever is in it; or NULL. */
 static const char *chunk_objection(struct session *s, uint64_t octets)
 {
     const struct options *o = &s->sink->options;
 
     if (s->tx != TX_OPEN) {
-        if (s->tx == TX_NONE || !session_offers_pipelining(s)) {
+        if (!take_probe(s) &&
+            (s->tx == TX_NONE || !session_offers_pipelining(s))) {
             session_offend(s, SPAN_NONE, "BDAT out of order");
         }
         return "503 5.5.1 Need MAIL and RCPT first\r\n";

@@ -75,6 +75,7 @@ struct session {
     bool authenticated;
     bool ended_by_us; /* 421, QUIT or a fault: its end is no surprise */
     bool desynced;    /* a fault made nonsense of the stream: blame nobody */
+    bool probed;      /* a BDAT outside a transaction has come */
     bool after_bdat;  /* the last thing that came was a chunk */
     bool early;       /* the bytes being fed were sent before the last reply
                          was on the wire */

@@ -28,6 +28,7 @@ static const struct {
     COUNTER(recipients),
     COUNTER(bytes),
     COUNTER(by_bdat),
+    COUNTER(bdat_probes),
     COUNTER(connections),
     {"max_concurrent", offsetof(struct tally, max_open)},
     COUNTER(open),

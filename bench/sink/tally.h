@@ -20,6 +20,7 @@ struct tally {
     uint64_t recipients;  /* of accepted mails */
     uint64_t bytes;       /* of accepted mails, without doubled dots */
     uint64_t by_bdat;     /* of accepted mails: how many came by BDAT */
+    uint64_t bdat_probes; /* BDATs as the first thing on a connection */
     uint64_t anonymous;   /* accepted mails without a Message-ID */
     uint64_t refused_connections;
     uint64_t refused_mail;

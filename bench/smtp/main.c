@@ -4,11 +4,8 @@
  *     bench-smtp transfer  libcurl's own mail transfer, the yardstick
  *     bench-smtp lanes     the lanes of the dispatcher
  *
- * Each prints one line of JSON.
+ * Each prints one line of JSON at its end.
  */
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -32,20 +29,20 @@ static const struct command commands[] = {
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static void usage(FILE *file)
+static void usage(void)
 {
-    fprintf(file, "Usage: bench-smtp COMMAND --relay HOST:PORT [OPTION]...\n");
+    fprintf(stderr,
+            "Usage: bench-smtp COMMAND --relay HOST:PORT [OPTION]...\n");
     for (int i = 0; i < COMMANDS; i++) {
-        fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].about);
+        fprintf(stderr, "  %-10s %s\n", commands[i].name, commands[i].about);
     }
-    fprintf(file,
-            "  --relay HOST:PORT   where to send\n"
-            "  --mails N           how many (default 10000)\n"
-            "  --lanes N           connections at once (default 8)\n"
-            "  --size N            octets of a letter (default 2048)\n"
-            "  --gear NAME         lanes: lockstep, pipelined, streamed, auto\n"
-            "  --window N          lanes: letters in flight on a streamed one "
-            "(default 64)\n");
+    fprintf(stderr, "Options; transfer knows the first four:\n");
+    options_describe(stderr);
+}
+
+uint64_t bench_ended(const struct bench_result *r)
+{
+    return r->sent + r->deferred + r->failed + r->unsure + r->returned;
 }
 
 static void put_usage(struct bench_result *r, int sign)
@@ -71,10 +68,30 @@ void bench_stop(struct bench_result *r)
     put_usage(r, 1);
 }
 
-void bench_recipient(char *memory, size_t size, uint64_t number)
+void bench_digits(char *at, uint64_t number)
 {
-    snprintf(memory, size, "reader-%llu@bench.example",
-             (unsigned long long)number);
+    for (int i = BENCH_DIGITS - 1; i >= 0; i--) {
+        at[i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+struct span bench_address(char *memory, size_t size, const char *pattern,
+                          uint64_t number)
+{
+    char digits[BENCH_DIGITS];
+    struct buf b;
+
+    buf_wrap(&b, memory, size);
+    for (const char *p = pattern; *p != '\0'; p++) {
+        if (*p == '%') {
+            bench_digits(digits, number);
+            buf_put(&b, digits, sizeof(digits));
+        } else {
+            buf_putc(&b, *p);
+        }
+    }
+    return buf_view(&b);
 }
 
 void bench_letter(struct buf *b, uint64_t number, size_t size)
@@ -82,17 +99,15 @@ void bench_letter(struct buf *b, uint64_t number, size_t size)
     static const char text[] = "The build of a package has failed; see below "
                                "for what the log says.\r\n";
     size_t from = b->len;
-    char to[64];
 
-    bench_recipient(to, sizeof(to), number);
     buf_puts(b, "Message-ID: <");
     buf_u64(b, number);
     buf_putc(b, '.');
     buf_u64(b, (unsigned long long)getpid());
     buf_puts(b, "@bench.example>\r\nDate: Mon, 01 Jan 2024 00:00:00 +0000\r\n"
-                "From: Build Service <noreply@bench.example>\r\nTo: ");
-    buf_puts(b, to);
-    buf_puts(b, "\r\nSubject: Build failed\r\nMIME-Version: 1.0\r\n"
+                "From: Build Service <noreply@bench.example>\r\n"
+                "To: reader@bench.example\r\nSubject: Build failed\r\n"
+                "MIME-Version: 1.0\r\n"
                 "Content-Type: text/plain; charset=utf-8\r\n"
                 "Auto-Submitted: auto-generated\r\n\r\n");
     while (b->len - from + sizeof(text) - 1 <= size) {
@@ -104,26 +119,9 @@ void bench_letter(struct buf *b, uint64_t number, size_t size)
     buf_puts(b, "\r\n");
 }
 
-static bool set_option(struct bench_options *o, int which, const char *value)
+static void put_count(const char *name, uint64_t count)
 {
-    const char *colon = strrchr(value, ':');
-
-    switch (which) {
-    case 'r':
-        if (colon == NULL || (size_t)(colon - value) >= sizeof(o->host)) {
-            return false;
-        }
-        memcpy(o->host, value, (size_t)(colon - value));
-        o->host[colon - value] = '\0';
-        o->port = atoi(colon + 1);
-        return o->port > 0;
-    case 'm': o->mails = strtoull(value, NULL, 10); return o->mails > 0;
-    case 'l': o->lanes = atoi(value); return o->lanes > 0;
-    case 's': o->size = strtoull(value, NULL, 10); return o->size > 0;
-    case 'g': o->gear = value; return true;
-    case 'w': o->window = atoi(value); return o->window > 0;
-    }
-    return false;
+    printf("\"%s\": %llu, ", name, (unsigned long long)count);
 }
 
 static void print_result(const char *command, const struct bench_options *o,
@@ -131,15 +129,26 @@ static void print_result(const char *command, const struct bench_options *o,
 {
     double mails = r->sent ? (double)r->sent : 1.0;
 
-    printf("{\"command\": \"%s\", \"gear\": \"%s\", \"mails\": %llu, "
-           "\"lanes\": %d, \"size\": %zu, ",
-           command, strcmp(command, "lanes") == 0 ? o->gear : "",
-           (unsigned long long)o->mails, o->lanes, o->size);
-    printf("\"sent\": %llu, \"not_sent\": %llu, \"connections\": %llu, "
-           "\"seconds\": %.3f, \"mails_per_s\": %.0f, ",
-           (unsigned long long)r->sent, (unsigned long long)r->not_sent,
-           (unsigned long long)r->connections, (double)r->wall_us / 1e6,
+    printf("{\"command\": \"%s\", \"gear\": \"%s\", ", command,
+           strcmp(command, "lanes") == 0 ? o->gear : "");
+    put_count("mails", (uint64_t)o->mails);
+    put_count("lanes", (uint64_t)o->lanes);
+    put_count("size", (uint64_t)o->size);
+    put_count("sent", r->sent);
+    put_count("deferred", r->deferred);
+    put_count("failed", r->failed);
+    put_count("unsure", r->unsure);
+    put_count("returned", r->returned);
+    put_count("tries", r->tries);
+    put_count("connections", r->connections);
+    printf("\"seconds\": %.3f, \"mails_per_s\": %.0f, ",
+           (double)r->wall_us / 1e6,
            mails * 1e6 / (double)(r->wall_us ? r->wall_us : 1));
+    if (o->watches_loop) {
+        printf("\"longest_block_ms\": %.3f, \"longest_late_ms\": %.3f, ",
+               (double)r->longest_block_us / 1000.0,
+               (double)r->longest_late_us / 1000.0);
+    }
     printf("\"cpu_us_per_mail\": %.3f, \"user_us_per_mail\": %.3f, "
            "\"system_us_per_mail\": %.3f}\n",
            (double)(r->user_us + r->system_us) / mails,
@@ -158,47 +167,32 @@ static const struct command *find_command(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"relay", required_argument, NULL, 'r'},
-        {"mails", required_argument, NULL, 'm'},
-        {"lanes", required_argument, NULL, 'l'},
-        {"size", required_argument, NULL, 's'},
-        {"gear", required_argument, NULL, 'g'},
-        {"window", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+    struct bench_options o = {
+        .mails = 10000,
+        .lanes = 8,
+        .size = 2048,
+        .window = 64,
+        .rest_ms = 1000,
+        .doubts = 1000000,
+        .gear = "streamed",
+        .tls = "none",
+        .from = "bounces@bench.example",
+        .to = "reader-%@bench.example",
     };
-    struct bench_options o = {.mails = 10000,
-                              .lanes = 8,
-                              .size = 2048,
-                              .gear = "streamed",
-                              .window = 64};
     struct bench_result r;
     const struct command *command = NULL;
+    const char *name = NULL;
 
-    for (;;) {
-        int found = getopt_long(argc, argv, "", longs, NULL);
-
-        if (found == -1) {
-            break;
-        }
-        if (found == 'h') {
-            usage(stdout);
-            return EX_OK;
-        }
-        if (found == '?' || !set_option(&o, found, optarg)) {
-            usage(stderr);
-            return EX_USAGE;
-        }
+    if (options_read(&o, argc, argv, &name) && name != NULL) {
+        command = find_command(name);
     }
-    command = optind + 1 == argc ? find_command(argv[optind]) : NULL;
-    if (command == NULL || o.port == 0) {
-        usage(stderr);
+    if (command == NULL || o.relay_count == 0) {
+        usage();
         return EX_USAGE;
     }
     if (!command->run(&o, &r)) {
         return EX_UNAVAILABLE;
     }
     print_result(command->name, &o, &r);
-    return r.sent == o.mails ? EX_OK : EX_TEMPFAIL;
+    return r.sent == (uint64_t)o.mails ? EX_OK : EX_TEMPFAIL;
 }

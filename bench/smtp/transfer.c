@@ -54,15 +54,17 @@ static size_t give_letter(char *memory, size_t size, size_t count, void *ctx)
 static void begin(struct handle *h)
 {
     struct transfer *t = h->all;
-    char to[64];
+    char to[128];
+    struct span address;
 
-    if (t->begun == t->options->mails) {
+    if (t->begun == (uint64_t)t->options->mails) {
         return;
     }
     buf_clear(&h->letter);
     h->at = 0;
-    bench_letter(&h->letter, t->begun, t->options->size);
-    bench_recipient(to, sizeof(to), t->begun++);
+    bench_letter(&h->letter, t->begun, (size_t)t->options->size);
+    address = bench_address(to, sizeof(to) - 1, t->options->to, t->begun++);
+    to[address.len] = '\0';
     curl_slist_free_all(h->to);
     h->to = curl_slist_append(NULL, to);
     curl_easy_setopt(h->easy, CURLOPT_MAIL_RCPT, h->to);
@@ -82,7 +84,7 @@ static void end(struct transfer *t, CURL *easy, CURLcode code)
     if (code == CURLE_OK) {
         t->result->sent++;
     } else {
-        t->result->not_sent++;
+        t->result->failed++;
         if (!t->told) {
             fprintf(stderr, "bench-smtp: first failure: %s\n",
                     curl_easy_strerror(code));
@@ -103,7 +105,7 @@ static void reap(struct transfer *t)
             end(t, message->easy_handle, message->data.result);
         }
     }
-    if (t->result->sent + t->result->not_sent == t->options->mails) {
+    if (bench_ended(t->result) == (uint64_t)t->options->mails) {
         ev_break(t->loop, EVBREAK_ALL);
     }
 }
@@ -183,7 +185,7 @@ static void set_up_handle(struct transfer *t, struct handle *h)
     curl_easy_setopt(h->easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(h->easy, CURLOPT_READFUNCTION, give_letter);
     curl_easy_setopt(h->easy, CURLOPT_READDATA, h);
-    curl_easy_setopt(h->easy, CURLOPT_MAIL_FROM, BENCH_SENDER);
+    curl_easy_setopt(h->easy, CURLOPT_MAIL_FROM, t->options->from);
 }
 
 bool transfer_run(const struct bench_options *o, struct bench_result *r)
@@ -193,15 +195,15 @@ bool transfer_run(const struct bench_options *o, struct bench_result *r)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     t.multi = curl_multi_init();
     t.handles = mem_calloc((size_t)o->lanes, sizeof(*t.handles));
-    snprintf(t.url, sizeof(t.url), "smtp://%s:%d/bench.example", o->host,
-             o->port);
+    snprintf(t.url, sizeof(t.url), "smtp://%s:%d/bench.example",
+             o->relays[0].host, o->relays[0].port);
     ev_init(&t.timer, on_timer);
     t.timer.data = &t;
     curl_multi_setopt(t.multi, CURLMOPT_SOCKETFUNCTION, want_socket);
     curl_multi_setopt(t.multi, CURLMOPT_SOCKETDATA, &t);
     curl_multi_setopt(t.multi, CURLMOPT_TIMERFUNCTION, want_timer);
     curl_multi_setopt(t.multi, CURLMOPT_TIMERDATA, &t);
-    curl_multi_setopt(t.multi, CURLMOPT_MAXCONNECTS, (long)o->lanes);
+    curl_multi_setopt(t.multi, CURLMOPT_MAXCONNECTS, o->lanes);
     bench_start(r);
     for (int i = 0; i < o->lanes; i++) {
         set_up_handle(&t, &t.handles[i]);

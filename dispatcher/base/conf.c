@@ -216,7 +216,7 @@ static void assign(struct conf *c, const char *section, const char *name,
     }
 }
 
-/* ---- the file ----------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------- */
 
 struct reader {
     FILE *stream;
@@ -274,7 +274,7 @@ void conf_read_file(struct conf *c, const char *path, struct problems *p)
     fclose(r.stream);
 }
 
-/* ---- environment and command line --------------------------------------- */
+/* ---- environment and command line -------------------------------------- */
 
 /* "DATABASE" or "RELAY_BACKUP" of the name equals section or group title? */
 static const char *after_word(const char *name, const char *word)

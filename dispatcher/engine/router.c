@@ -28,8 +28,7 @@ struct router {
     struct router_counts counts;
 };
 
-/* ---- types, as the database wants them
- * ---------------------------------------- */
+/* ---- types, as the database wants them --------------------------------- */
 
 /* Copies spans of the catalogue into C strings; all are freed together. */
 static const char *keep_name(struct arena *a, struct span name)
@@ -65,8 +64,7 @@ static void fill_type(struct arena *a, struct route_type *t,
     t->required = required;
 }
 
-/* ---- hooks of store/route
- * ------------------------------------------------------- */
+/* ---- hooks of store/route ---------------------------------------------- */
 
 static void on_ready(void *ctx)
 {

@@ -39,8 +39,7 @@ static void enter(struct worker *w, enum worker_state state)
     w->state = state;
 }
 
-/* ---- the pace of looking
- * ----------------------------------------------------------- */
+/* ---- the pace of looking ----------------------------------------------- */
 
 static void found_something(struct worker *w)
 {
@@ -121,8 +120,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *timer, int events)
     ev_timer_again(loop, timer);
 }
 
-/* ---- what the store tells
- * -------------------------------------------------------------- */
+/* ---- what the store tells ---------------------------------------------- */
 
 static void start_running(struct worker *w)
 {
@@ -248,10 +246,13 @@ static bool may_lease(const struct worker *w)
                room;
 }
 
-static void on_said_goodbye(void *ctx)
+static void on_said_goodbye(void *ctx, bool is_heard)
 {
     struct worker *w = ctx;
 
+    if (is_heard) {
+        recover_forget(w);
+    }
     enter(w, WORKER_GONE);
     ev_break(w->loop, EVBREAK_ALL);
 }
@@ -310,8 +311,7 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *prepare,
     }
 }
 
-/* ---- timers and signals
- * -------------------------------------------------------------------- */
+/* ---- timers and signals ------------------------------------------------ */
 
 static void on_renew(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
@@ -463,9 +463,9 @@ static struct queue *make_queue(struct worker *w)
         .dsn = w->settings->dsn,
         .lease_ms = w->settings->lease_ms,
         .payload_max = (size_t)w->settings->payload_max,
-        .fetch_max = (size_t)w->settings->payload_max > 8 * MEBIBYTE
-                         ? (size_t)w->settings->payload_max
-                         : 8 * MEBIBYTE,
+        .payload_budget = (size_t)w->settings->payload_max > 16 * MEBIBYTE
+                              ? (size_t)w->settings->payload_max
+                              : (size_t)16 * MEBIBYTE,
         .batch_memory = (size_t)24 * MEBIBYTE,
         .keep_all_replies = w->settings->ledger_replies == LEDGER_REPLIES_ALL,
     };
@@ -547,8 +547,7 @@ static void print_summary(const struct worker *w)
                 "into %llu letters in %llu batches\n",
                 (unsigned long long)c->events, (unsigned long long)c->steps,
                 (double)c->events / (double)steps,
-                (unsigned long long)c->letters,
-                (unsigned long long)c->batches);
+                (unsigned long long)c->letters, (unsigned long long)c->batches);
     }
     fprintf(stderr, "  %llu letters sent, %llu batches settled\n",
             (unsigned long long)w->stats.verdicts[VERDICT_SENT],

@@ -62,8 +62,7 @@ static inline uint32_t letter_index(const struct letter *l)
     return (uint32_t)(l - l->batch->letters);
 }
 
-/* ---- worker_letters.c: letters to lanes, outcomes back
- * -------------------------- */
+/* ---- worker_letters.c: letters to lanes, outcomes back ----------------- */
 
 extern const struct pool_ops worker_pool_ops;
 /* A leased batch: its letters wait for a lane, or, when an earlier life had
@@ -75,8 +74,7 @@ void letters_put_back(struct worker *w);
 /* The batch's events are not needed any more; frees it. */
 void letters_release_batch(struct batch *batch);
 
-/* ---- worker_recover.c: the journal
- * ------------------------------------------------ */
+/* ---- worker_recover.c: the journal ------------------------------------- */
 
 /* Opens the journal by settings; warns when there is none. */
 struct journal *recover_open(const struct settings *settings, int index);
@@ -84,5 +82,7 @@ struct journal *recover_open(const struct settings *settings, int index);
 bool recover_begin(struct worker *w);
 /* Their batches have come (or not): what did not come is forgotten. */
 void recover_end(struct worker *w, struct batch **batches, size_t count);
+/* The database holds nothing of ours any more: neither does the journal. */
+void recover_forget(struct worker *w);
 
 #endif

@@ -16,8 +16,9 @@
 #include "engine/worker_inner.h"
 #include "mail/address.h"
 
-/* ---- judging
- * ---------------------------------------------------------------------- */
+enum { BUDGET_WAIT_MS = 1000 };
+
+/* ---- judging ----------------------------------------------------------- */
 
 static void settle_if_complete(struct worker *w, struct batch *batch)
 {
@@ -86,8 +87,7 @@ static void judge_as(struct worker *w, struct letter *l, enum verdict verdict,
     judge(w, l);
 }
 
-/* ---- the queue of letters that wait
- * ------------------------------------------------- */
+/* ---- the queue of letters that wait ------------------------------------ */
 
 static void wait_at_end(struct worker *w, struct letter *l)
 {
@@ -138,8 +138,7 @@ void letters_take(struct worker *w, struct batch *batch)
     }
 }
 
-/* ---- what lanes ask and tell
- * ---------------------------------------------------------- */
+/* ---- what lanes ask and tell ------------------------------------------- */
 
 static bool is_beyond_budget(const struct letter *l)
 {
@@ -163,7 +162,7 @@ static bool is_judged_here(struct worker *w, struct letter *l)
     } else if (l->recipient->suppressed.len > 0) {
         judge_as(w, l, VERDICT_SKIPPED, l->recipient->suppressed);
     } else if (is_beyond_budget(l)) {
-        requeue(l, 0, false);
+        requeue(l, BUDGET_WAIT_MS, false);
         judge_as(w, l, VERDICT_NONE, SPAN_NONE);
     } else {
         return false;
@@ -367,15 +366,14 @@ static void forget_waiting(struct worker *w, struct letter *l)
     w->waiting_count--;
 }
 
+/* Its record stays in the journal until the database has heard our goodbye:
+ * else our next life would wait for the end of a lease that nobody ended. */
 static void put_back_whole(struct worker *w, struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->letter_count; i++) {
         forget_waiting(w, &batch->letters[i]);
     }
     list_remove(&w->batches, &batch->node);
-    if (batch->record != NULL) {
-        journal_remove(batch->record);
-    }
     for (uint32_t i = 0; i < batch->event_count; i++) {
         event_release(batch->events[i]);
     }

@@ -105,3 +105,11 @@ void recover_end(struct worker *w, struct batch **batches, size_t count)
     log_info("journal worked off", "taken_over=%zu settled_elsewhere=%zu",
              count, dropped);
 }
+
+void recover_forget(struct worker *w)
+{
+    for (struct journal_batch *b = NULL;
+         w->journal != NULL && (b = journal_next(w->journal, b)) != NULL;) {
+        journal_remove(b);
+    }
+}

@@ -15,15 +15,6 @@ enum {
     SLOW_FORGET_MS = 120 * 1000 /* quiet time that makes it first again */
 };
 
-static void bucket_init(struct bucket *b, double per_s, int64_t now_ms)
-{
-    b->per_ms = per_s / 1000.0;
-    /* A second's worth at once, but always room for one. */
-    b->size = per_s > 1.0 ? per_s : 1.0;
-    b->tokens = b->size;
-    b->at_ms = now_ms;
-}
-
 static void bucket_fill(struct bucket *b, int64_t now_ms)
 {
     if (now_ms > b->at_ms) {
@@ -57,19 +48,50 @@ static int64_t bucket_wait_ms(struct bucket *b, int64_t now_ms)
     return (int64_t)ceil((1.0 - b->tokens) / b->per_ms);
 }
 
+/* Another rate; what was earned at the old one stays, as far as it fits. */
+static void bucket_change(struct bucket *b, double per_s, double size,
+                          int64_t now_ms)
+{
+    bucket_fill(b, now_ms);
+    b->per_ms = per_s / 1000.0;
+    b->size = size > 1.0 ? size : 1.0; /* always room for one */
+    b->tokens = b->tokens < b->size ? b->tokens : b->size;
+}
+
+void limits_share(struct limits *l, int hosts, int64_t now_ms)
+{
+    const struct limits_settings *s = &l->settings;
+
+    l->hosts = hosts > 1 ? hosts : 1;
+    /* A second's worth at once; but "30 a minute" may come as 30 at once,
+     * unlike 0.5 a second. */
+    bucket_change(&l->second, s->letters_per_s / l->hosts,
+                  s->letters_per_s / l->hosts, now_ms);
+    bucket_change(&l->minute, s->letters_per_min / 60.0 / l->hosts,
+                  s->letters_per_min / l->hosts, now_ms);
+    bucket_change(&l->connects, s->connects_per_s / l->hosts,
+                  s->connects_per_s / l->hosts, now_ms);
+}
+
 void limits_init(struct limits *l, const struct limits_settings *settings,
                  int64_t now_ms, uint64_t seed)
 {
-    *l = (struct limits){.settings = *settings, .seed = seed | 1};
+    const struct bucket full = {.tokens = 1e300, .at_ms = now_ms};
+
+    *l = (struct limits){.settings = *settings,
+                         .second = full,
+                         .minute = full,
+                         .connects = full,
+                         .seed = seed | 1};
     l->lanes = settings->lanes_min > 1 ? settings->lanes_min : 1;
-    bucket_init(&l->second, settings->letters_per_s, now_ms);
-    bucket_init(&l->minute, settings->letters_per_min / 60.0, now_ms);
-    /* "30 a minute" may come as 30 at once, unlike 0.5 a second. */
-    if (settings->letters_per_min > 1.0) {
-        l->minute.size = settings->letters_per_min;
-        l->minute.tokens = l->minute.size;
-    }
-    bucket_init(&l->connects, settings->connects_per_s, now_ms);
+    limits_share(l, 1, now_ms);
+}
+
+int limits_lanes_max(const struct limits *l)
+{
+    int part = l->settings.lanes_max / l->hosts;
+
+    return part > 1 ? part : 1;
 }
 
 bool limits_take_letter(struct limits *l, int64_t now_ms)
@@ -137,23 +159,27 @@ int64_t limits_connect_wait_ms(struct limits *l, int64_t now_ms)
 
 int limits_lanes(const struct limits *l)
 {
-    return l->lanes < 1 ? 1 : (int)l->lanes;
+    int most = limits_lanes_max(l);
+    int allowed = l->lanes < 1 ? 1 : (int)l->lanes;
+
+    return allowed < most ? allowed : most;
 }
 
 void limits_accepted(struct limits *l, int64_t now_ms)
 {
+    int most = limits_lanes_max(l);
+
     l->failures = 0;
-    if (l->lanes < l->settings.lanes_max && now_ms >= l->grow_at_ms) {
+    l->is_paused = false;
+    if (l->lanes < most && now_ms >= l->grow_at_ms) {
         l->lanes += 1.0 / l->lanes;
-        if (l->lanes > l->settings.lanes_max) {
-            l->lanes = l->settings.lanes_max;
-        }
+        l->lanes = l->lanes < most ? l->lanes : most;
     }
 }
 
 void limits_proven(struct limits *l, int open)
 {
-    if (l->lanes < open && open <= l->settings.lanes_max) {
+    if (l->lanes < open && open <= limits_lanes_max(l)) {
         l->lanes = open;
     }
 }
@@ -190,6 +216,10 @@ int64_t limits_failed(struct limits *l, int64_t now_ms, int open)
         return 0;
     }
     l->lanes = 1;
+    /* Connections that break together, in whatever worker, are one failure. */
+    if (l->failures > 0 && limits_rest_ms(l, now_ms) > 0) {
+        return limits_rest_ms(l, now_ms);
+    }
     l->failures += l->failures < 1000 ? 1 : 0;
     ms = l->settings.rest_ms * l->failures * l->failures;
     if (ms > l->settings.rest_max_ms) {
@@ -222,6 +252,7 @@ int64_t limits_slower(struct limits *l, int64_t now_ms)
 int64_t limits_pause(struct limits *l, int64_t now_ms)
 {
     l->lanes = 1;
+    l->is_paused = true;
     l->grow_at_ms = now_ms + GROW_PAUSE_MS;
     return rest(l, now_ms, l->settings.pause_ms);
 }
@@ -229,6 +260,7 @@ int64_t limits_pause(struct limits *l, int64_t now_ms)
 void limits_resume(struct limits *l)
 {
     l->rest_until_ms = 0;
+    l->is_paused = false;
     l->grow_at_ms = 0;
     l->failures = 0;
     l->slowdowns = 0;

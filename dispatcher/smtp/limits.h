@@ -3,8 +3,8 @@
  * connections a second, connections at once, and rest after trouble.
  *
  * Plain numbers without a pointer, and every function is arithmetic on them
- * with the time passed in: the struct may live in memory that several worker
- * processes share, under a lock of theirs.
+ * with the time passed in: the struct lives in memory that all workers of a
+ * host share (see quota.h).
  *
  * Connections at once follow feedback, as in Postfix's queue manager: the
  * first is opened at once; each accepted letter adds a part of a connection,
@@ -45,6 +45,8 @@ struct limits {
     double lanes;          /* connections allowed, 1 to lanes_max */
     int64_t grow_at_ms;    /* lanes may not grow before */
     int64_t rest_until_ms; /* nothing is sent before */
+    int hosts;             /* that share the rates and the connections */
+    bool is_paused;        /* the rest is a pause: a person must look */
     int failures;          /* failed connections since the last success */
     int slowdowns;         /* requests for less since the last quiet time */
     int64_t slowed_ms;     /* when the last of them came */
@@ -54,6 +56,12 @@ struct limits {
 /* seed: anything that differs between processes. */
 void limits_init(struct limits *l, const struct limits_settings *settings,
                  int64_t now_ms, uint64_t seed);
+
+/* So many hosts, from 1, use the relay: each takes its part of the rates and
+ * of the connections, at least one. */
+void limits_share(struct limits *l, int hosts, int64_t now_ms);
+/* Connections at once that are never exceeded: this host's part. */
+int limits_lanes_max(const struct limits *l);
 
 /* One letter: false when it has to wait (see limits_wait_ms). */
 bool limits_take_letter(struct limits *l, int64_t now_ms);
@@ -80,7 +88,8 @@ void limits_alive(struct limits *l);
 /*
  * A connection could not be made, or ended before it was of any use; open is
  * how many others work. With others open the relay has shown its limit; with
- * none it is not there and rests. Returns the rest in milliseconds.
+ * none it is not there and rests; more failures during that rest are the same
+ * one. Returns the rest in milliseconds.
  */
 int64_t limits_failed(struct limits *l, int64_t now_ms, int open);
 /* The relay asked for less. Returns the rest in milliseconds. */

@@ -28,7 +28,7 @@ enum {
 #define LOCK_NOT_AVAILABLE "55P03"
 #define DEADLOCK_DETECTED  "40P01"
 
-/* ---- talking to the database --------------------------------------------- */
+/* ---- talking to the database ------------------------------------------- */
 
 static PGconn *open_database(const char *conninfo, FILE *err)
 {
@@ -63,7 +63,7 @@ static bool run(PGconn *conn, const char *sql, FILE *err)
     return result != NULL;
 }
 
-/* ---- applying ------------------------------------------------------------ */
+/* ---- applying ---------------------------------------------------------- */
 
 /* File names and hashes are our own: no quote can be in them. */
 static char *note(const struct migration *item)

@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-/* ---- what is built in ---------------------------------------------------- */
+/* ---- what is built in -------------------------------------------------- */
 
 static void hash(const struct embed_file *file, char hex[SHA256_HEX_MAX])
 {
@@ -78,7 +78,7 @@ static struct migration *find(struct migrations *m, int version)
     return NULL;
 }
 
-/* ---- what was applied ---------------------------------------------------- */
+/* ---- what was applied -------------------------------------------------- */
 
 PGresult *migrations_query(PGconn *conn, const char *sql, FILE *err)
 {

@@ -44,6 +44,7 @@ struct request {
     struct pg_params params; /* values point into owned or into themselves */
     struct buf data;         /* COPY */
     size_t data_sent;
+    pg_row on_row; /* NULL: the rows come with the answer */
     pg_answer answer;
     void *ctx;
     char *error; /* first error seen */
@@ -371,6 +372,22 @@ bool pg_query(struct pg *pg, const char *sql, const struct pg_params *params,
     return true;
 }
 
+bool pg_query_rows(struct pg *pg, const char *sql,
+                   const struct pg_params *params, pg_row on_row,
+                   pg_answer answer, void *ctx)
+{
+    struct request *r = NULL;
+
+    if (pg->state != PG_READY) {
+        return false;
+    }
+    r = add_request(pg, REQUEST_QUERY, sql, answer, ctx);
+    r->on_row = on_row;
+    keep_params(r, params);
+    send_head(pg);
+    return true;
+}
+
 bool pg_simple(struct pg *pg, const char *sql, pg_answer answer, void *ctx)
 {
     struct request *r = NULL;
@@ -417,7 +434,8 @@ static int send_query(struct pg *pg, struct request *r)
     }
     return PQsendQueryPrepared(pg->conn, name, r->params.count,
                                r->params.values, r->params.lengths,
-                               r->params.formats, 1);
+                               r->params.formats, 1) &&
+           (r->on_row == NULL || PQsetSingleRowMode(pg->conn));
 }
 
 static void flush(struct pg *pg)
@@ -453,8 +471,7 @@ static void send_head(struct pg *pg)
     flush(pg);
 }
 
-/* ---- answers
- * ----------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------- */
 
 /* Sends the rest of the head's COPY data; stops where the socket is full. */
 static void push_copy(struct pg *pg, struct request *r)
@@ -538,6 +555,14 @@ static void finish_head(struct pg *pg)
 }
 
 /* Takes what has arrived; false when the connection was lost. */
+static void hand_row(struct pg *pg, struct request *r, PGresult *row)
+{
+    pg->is_dispatching = true;
+    r->on_row(r->ctx, row);
+    pg->is_dispatching = false;
+    PQclear(row);
+}
+
 static bool take_results(struct pg *pg)
 {
     while (pg->state == PG_READY && pg->is_sent && !pg->is_copying &&
@@ -552,6 +577,8 @@ static bool take_results(struct pg *pg)
             PQclear(result);
             pg->is_copying = true;
             push_copy(pg, r);
+        } else if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+            hand_row(pg, r, result);
         } else {
             keep_result(r, result);
             if (PQstatus(pg->conn) == CONNECTION_BAD) {

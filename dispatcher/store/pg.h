@@ -46,6 +46,9 @@ struct pg_hooks {
  */
 typedef void (*pg_answer)(void *ctx, const PGresult *result, const char *error);
 
+/* One row of an answer, in a result of its own; freed after the call. */
+typedef void (*pg_row)(void *ctx, const PGresult *row);
+
 enum { PG_PARAMS_MAX = 16 };
 
 /* Parameters of one statement, in binary where that is simpler. The bytes of
@@ -85,6 +88,14 @@ size_t pg_pending(const struct pg *pg);
  */
 bool pg_query(struct pg *pg, const char *sql, const struct pg_params *params,
               pg_answer answer, void *ctx) __attribute__((warn_unused_result));
+/*
+ * As pg_query, but each row is handed over as it arrives and not kept: for
+ * results whose size is not ours to decide. answer comes last, with no rows.
+ */
+bool pg_query_rows(struct pg *pg, const char *sql,
+                   const struct pg_params *params, pg_row on_row,
+                   pg_answer answer, void *ctx)
+    __attribute__((warn_unused_result));
 /* Queues plain text (BEGIN, COMMIT, several commands); no parameters. */
 bool pg_simple(struct pg *pg, const char *sql, pg_answer answer, void *ctx)
     __attribute__((warn_unused_result));
@@ -95,7 +106,7 @@ bool pg_simple(struct pg *pg, const char *sql, pg_answer answer, void *ctx)
 bool pg_copy(struct pg *pg, const char *sql, struct buf *data, pg_answer answer,
              void *ctx) __attribute__((warn_unused_result));
 
-/* ---- binary arrays: "int8[]" and "text[]" parameters --------------------- */
+/* ---- binary arrays: "int8[]" and "text[]" parameters ------------------- */
 
 enum pg_type {
     PG_TYPE_INT8 = 20,
@@ -118,6 +129,8 @@ void pg_array_null(struct buf *b);
 int64_t pg_get_int64(const PGresult *r, int row, int column);
 int32_t pg_get_int32(const PGresult *r, int row, int column);
 int16_t pg_get_int16(const PGresult *r, int row, int column);
+/* timestamptz, as microseconds since 1970; 0 for NULL. */
+int64_t pg_get_time_us(const PGresult *r, int row, int column);
 bool pg_get_bool(const PGresult *r, int row, int column);
 /* The bytes live as long as r. NULL gives the empty span. */
 struct span pg_get_text(const PGresult *r, int row, int column);
@@ -132,8 +145,7 @@ struct pg_array pg_get_array(const PGresult *r, int row, int column);
 int64_t pg_array_next_int64(struct pg_array *a);
 int16_t pg_array_next_int16(struct pg_array *a);
 
-/* ---- binary COPY
- * ------------------------------------------------------------- */
+/* ---- binary COPY ------------------------------------------------------- */
 
 void pg_copy_begin(struct buf *b);
 void pg_copy_row(struct buf *b, int columns);

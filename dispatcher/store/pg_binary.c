@@ -194,6 +194,13 @@ int16_t pg_get_int16(const PGresult *r, int row, int column)
     return PQgetisnull(r, row, column) ? 0 : read16(PQgetvalue(r, row, column));
 }
 
+int64_t pg_get_time_us(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column)
+               ? 0
+               : read64(PQgetvalue(r, row, column)) + PG_EPOCH_US;
+}
+
 bool pg_get_bool(const PGresult *r, int row, int column)
 {
     return !PQgetisnull(r, row, column) && PQgetvalue(r, row, column)[0] != 0;

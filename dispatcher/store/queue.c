@@ -195,6 +195,12 @@ void queue_free(struct queue *q)
     mem_free(q);
 }
 
+void queue_forget(struct queue *q, struct batch *batch)
+{
+    list_remove(&q->held, &batch->leased);
+    q->payload_bytes -= batch->payload_bytes;
+}
+
 /* ---- lease and fetch --------------------------------------------------------
  */
 
@@ -216,6 +222,7 @@ static void hand_over(struct queue *q)
             /* The lease runs out, or the worker's next life renews it. */
             map_release(&p->recipients);
             map_release(&p->events);
+            q->payload_bytes -= p->batch->payload_bytes;
             batch_free(p->batch);
             continue;
         }
@@ -254,14 +261,15 @@ static void on_recipients(void *ctx, const PGresult *result, const char *error)
     fetched_one(q, error);
 }
 
+static void on_event(void *ctx, const PGresult *row)
+{
+    rows_read_event(ctx, row);
+}
+
 static void on_events(void *ctx, const PGresult *result, const char *error)
 {
-    struct queue *q = ctx;
-
-    if (error == NULL) {
-        rows_read_events(&q->group, result);
-    }
-    fetched_one(q, error);
+    (void)result;
+    fetched_one(ctx, error);
 }
 
 static size_t count_keys(const struct group *g, bool of_events)
@@ -339,10 +347,9 @@ static void ask_events(struct queue *q)
         pg_param_int16(&p, (int16_t)leaf);
         pg_param_binary(&p, &ids);
         pg_param_int32(&p, (int32_t)q->settings.payload_max);
-        pg_param_int64(&p, (int64_t)q->settings.fetch_max);
         q->group.statements++;
-        if (!pg_query(q->reading, queue_sql("fetch_events"), &p, on_events,
-                      q)) {
+        if (!pg_query_rows(q->reading, queue_sql("fetch_events"), &p, on_event,
+                           on_events, q)) {
             fetched_one(q, "connection lost");
         }
     }
@@ -429,8 +436,7 @@ bool queue_take_over(struct queue *q, const struct queue_claim *claims,
     return q->is_leasing;
 }
 
-/* ---- peek, renew, give back, goodbye
- * ------------------------------------------ */
+/* ---- peek, renew, give back, goodbye ----------------------------------- */
 
 static void on_peeked(void *ctx, const PGresult *result, const char *error)
 {
@@ -554,7 +560,7 @@ void queue_give_back(struct queue *q, struct batch **batches, size_t count)
     pg_array_begin(&ids, PG_TYPE_INT8, count);
     for (size_t i = 0; i < count; i++) {
         pg_array_int64(&ids, batches[i]->id);
-        list_remove(&q->held, &batches[i]->leased);
+        queue_forget(q, batches[i]);
         batch_free(batches[i]);
     }
     pg_param_int64(&p, q->worker_id);
@@ -592,10 +598,19 @@ static void on_stopped(void *ctx, const PGresult *result, const char *error)
     struct queue *q = ctx;
 
     on_seen(q, result, error);
-    q->said_goodbye(q->goodbye_ctx);
+    q->said_goodbye(q->goodbye_ctx, error == NULL && q->is_rest_let_go);
 }
 
-void queue_say_goodbye(struct queue *q, void (*said)(void *ctx), void *ctx)
+static void on_all_let_go(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+
+    on_seen(q, result, error);
+    q->is_rest_let_go = error == NULL;
+}
+
+void queue_say_goodbye(struct queue *q, void (*said)(void *ctx, bool is_heard),
+                       void *ctx)
 {
     struct pg_params p = {0};
     struct buf none;
@@ -605,10 +620,14 @@ void queue_say_goodbye(struct queue *q, void (*said)(void *ctx), void *ctx)
     drift_write(q);
     q->said_goodbye = said;
     q->goodbye_ctx = ctx;
+    q->is_rest_let_go = false;
     pg_param_int64(&p, q->worker_id);
     pg_param_binary(&p, &none);
-    if (!pg_query(q->writing, queue_sql("worker_stop"), &p, on_stopped, q)) {
-        said(ctx);
+    /* What was given back on the other connection may not have been heard. */
+    if (!pg_query(q->writing, queue_sql("give_back_rest"), &p, on_all_let_go,
+                  q) ||
+        !pg_query(q->writing, queue_sql("worker_stop"), &p, on_stopped, q)) {
+        said(ctx, false);
     }
     buf_release(&none);
 }

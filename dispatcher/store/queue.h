@@ -29,7 +29,8 @@ struct queue_settings {
     const char *dsn;
     int lease_ms;
     size_t payload_max;    /* bytes; an event with a larger payload is poison */
-    size_t fetch_max;      /* bytes of payload fetched by one statement */
+    size_t payload_budget; /* bytes of payload held at a time, at least
+                              payload_max; what is beyond waits */
     size_t batch_memory;   /* cap of one batch's arena */
     bool keep_all_replies; /* false: only of letters that were not sent */
 };
@@ -108,8 +109,10 @@ void queue_keep_house(struct queue *q);
 void queue_note_drift(struct queue *q, struct span type, struct span key,
                       int64_t event_id);
 
-/* Takes the worker off the list of workers; call when all is settled. */
-void queue_say_goodbye(struct queue *q, void (*said)(void *ctx), void *ctx);
+/* Takes the worker off the list of workers and lets go of whatever it still
+ * leases; call when all is settled. is_heard: the database has done so. */
+void queue_say_goodbye(struct queue *q, void (*said)(void *ctx, bool is_heard),
+                       void *ctx);
 
 /* Frees the batch with everything in its arena. Parsed payloads must have
  * been released before. */

@@ -39,7 +39,8 @@ struct queue {
     bool was_ready;
     bool is_leasing;
     struct group group;
-    struct list held; /* batches by their node `leased` */
+    struct list held;     /* batches by their node `leased` */
+    size_t payload_bytes; /* of all batches held and being fetched */
 
     queue_peeked peeked; /* a peek is under way when not NULL */
     void *peek_ctx;
@@ -55,10 +56,13 @@ struct queue {
     struct map drift; /* "type\0key" -> struct drift * */
     struct ev_timer drift_timer;
     bool drift_is_written;
-    void (*said_goodbye)(void *ctx);
+    void (*said_goodbye)(void *ctx, bool is_heard);
     void *goodbye_ctx;
+    bool is_rest_let_go; /* on the way out: no lease is ours any more */
 };
 
+/* The batch is held no longer: out of the list and the budget. */
+void queue_forget(struct queue *q, struct batch *batch);
 /* The text of sql/queries/NAME.sql; its address is its identity. */
 const char *queue_sql(const char *name);
 
@@ -71,8 +75,8 @@ bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
                      int row);
 /* Fills the recipients of all batches of the group. */
 void rows_read_recipients(struct group *g, const PGresult *result);
-/* Fills the events. */
-void rows_read_events(struct group *g, const PGresult *result);
+/* Fills an event, wherever it is in the group. */
+void rows_read_event(struct queue *q, const PGresult *row);
 /* What was not found gets its reason; frees the maps. */
 void rows_finish(struct pending *p);
 

@@ -20,7 +20,7 @@ enum {
     COL_ATTEMPT,
     COL_ORIGIN,
     COL_EPOCH,
-    COL_ROUTED_US,
+    COL_ROUTED_AT,
     COL_N,
     COL_RECIPIENTS,
     COL_EVENTS,
@@ -165,7 +165,7 @@ bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
     batch->attempt = pg_get_int16(result, row, COL_ATTEMPT);
     batch->origin = pg_get_int64(result, row, COL_ORIGIN);
     batch->epoch = pg_get_int64(result, row, COL_EPOCH);
-    batch->routed_us = pg_get_int64(result, row, COL_ROUTED_US);
+    batch->routed_us = pg_get_time_us(result, row, COL_ROUTED_AT);
     if (PQnfields(result) > COL_CLAIMED) {
         batch->claimed_epoch = pg_get_int64(result, row, COL_CLAIMED);
     }
@@ -212,35 +212,50 @@ static void set_poison(struct event *e, struct span stage, struct span reason)
     e->poison_reason = reason;
 }
 
-static void fill_event(struct batch *batch, struct event *e,
-                       const PGresult *result, int row)
+/* Keeps the payload while there is room for it. The first of all is always
+ * kept: the budget is at least payload_max, so that every event's turn comes.
+ */
+static void keep_payload(struct queue *q, struct batch *batch, struct event *e,
+                         struct span payload)
 {
-    struct span payload = pg_get_text(result, row, 2);
-
-    e->type = arena_span(&batch->arena, pg_get_text(result, row, 1));
-    e->created_us = pg_get_int64(result, row, 3);
-    if (pg_get_bool(result, row, 4)) {
-        set_poison(e, SPAN_LIT("fetch"),
-                   SPAN_LIT("the payload is larger than worker.payload_max"));
+    if (q->payload_bytes > 0 &&
+        q->payload_bytes + payload.len > q->settings.payload_budget) {
+        e->is_beyond_budget = true;
         return;
     }
-    if (payload.ptr != NULL) {
-        e->payload = arena_span(&batch->arena, payload);
+    e->payload = arena_span(&batch->arena, payload);
+    if (e->payload.ptr == NULL) {
+        e->is_beyond_budget = true;
+        return;
     }
-    e->is_beyond_budget = e->payload.ptr == NULL;
+    batch->payload_bytes += payload.len;
+    q->payload_bytes += payload.len;
 }
 
-void rows_read_events(struct group *g, const PGresult *result)
+static void fill_event(struct queue *q, struct batch *batch, struct event *e,
+                       const PGresult *row)
 {
-    for (int row = 0; row < PQntuples(result); row++) {
-        int64_t id = pg_get_int64(result, row, 0);
+    struct span payload = pg_get_text(row, 0, 2);
 
-        for (size_t i = 0; i < g->count; i++) {
-            struct event *e = map_get_id(&g->items[i].events, id);
+    e->type = arena_span(&batch->arena, pg_get_text(row, 0, 1));
+    e->created_us = pg_get_time_us(row, 0, 3);
+    if (payload.ptr == NULL) {
+        set_poison(e, SPAN_LIT("fetch"),
+                   SPAN_LIT("the payload is larger than worker.payload_max"));
+    } else {
+        keep_payload(q, batch, e, payload);
+    }
+}
 
-            if (e != NULL) {
-                fill_event(g->items[i].batch, e, result, row);
-            }
+void rows_read_event(struct queue *q, const PGresult *row)
+{
+    int64_t id = pg_get_int64(row, 0, 0);
+
+    for (size_t i = 0; i < q->group.count; i++) {
+        struct event *e = map_get_id(&q->group.items[i].events, id);
+
+        if (e != NULL) {
+            fill_event(q, q->group.items[i].batch, e, row);
         }
     }
 }

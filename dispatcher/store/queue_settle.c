@@ -24,13 +24,7 @@ static const char copy_sql[] =
 
 enum { LEDGER_COLUMNS = 12, LEDGER_LEAVES = 32, DAY_S = 86400 };
 
-static void forget(struct queue *q, struct batch *batch)
-{
-    list_remove(&q->held, &batch->leased);
-}
-
-/* ---- the end of a transaction
- * ------------------------------------------------ */
+/* ---- the end of a transaction ------------------------------------------ */
 
 static void finish(struct queue *q, bool is_committed)
 {
@@ -50,7 +44,7 @@ static void finish(struct queue *q, bool is_committed)
                                         : (held[i] ? SETTLE_DONE : SETTLE_LOST);
 
         if (result != SETTLE_AGAIN) {
-            forget(q, batches[i]);
+            queue_forget(q, batches[i]);
         }
         if (q->hooks.on_settled != NULL) {
             q->hooks.on_settled(q->ctx, batches[i], result);
@@ -82,8 +76,7 @@ static void on_part(void *ctx, const PGresult *result, const char *error)
     }
 }
 
-/* ---- the ledger
- * ---------------------------------------------------------------- */
+/* ---- the ledger -------------------------------------------------------- */
 
 static void put_more_events(struct buf *b, struct event **events,
                             uint32_t count)
@@ -198,8 +191,7 @@ static bool copy_ledger(struct queue *q)
     return is_queued;
 }
 
-/* ---- poison and suppression
- * ------------------------------------------------------ */
+/* ---- poison and suppression -------------------------------------------- */
 
 static size_t count_poison(const struct queue *q)
 {
@@ -315,8 +307,7 @@ static bool write_suppression(struct queue *q)
     return is_queued;
 }
 
-/* ---- the fence
- * -------------------------------------------------------------------- */
+/* ---- the fence --------------------------------------------------------- */
 
 static void on_fenced(void *ctx, const PGresult *result, const char *error)
 {
@@ -392,8 +383,7 @@ static bool ask_settle(struct queue *q, struct batch *b)
     return is_queued;
 }
 
-/* ---- the way in
- * --------------------------------------------------------------------- */
+/* ---- the way in -------------------------------------------------------- */
 
 void settle_next(struct queue *q)
 {

@@ -357,8 +357,7 @@ static void check_next_role(struct route *r)
     mem_free(sql);
 }
 
-/* ---- steps
- * ------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------- */
 
 static void note_error(struct route *r, const char *error)
 {

@@ -52,6 +52,10 @@ static struct span embedded(const char *path)
 char *route_compose(const char *template_name, const struct route_role *roles,
                     const int *ids, size_t count)
 {
+    /* A fan-out takes its roles' recipients in the order of their ids. */
+    const char *part_path = strcmp(template_name, "fanout_step") == 0
+                                ? "queries/fanout_part.sql"
+                                : "queries/role_part.sql";
     struct buf parts;
     struct buf text;
     char path[64];
@@ -64,8 +68,7 @@ char *route_compose(const char *template_name, const struct route_role *roles,
 
         buf_init(&part, 0);
         snprintf(number, sizeof(number), "%d", ids[i]);
-        replace(&part, embedded("queries/role_part.sql"), "{role_id}",
-                span_of(number));
+        replace(&part, embedded(part_path), "{role_id}", span_of(number));
         replace(&parts, buf_view(&part), "--{role}\n", span_of(roles[i].sql));
         buf_release(&part);
     }

@@ -8,8 +8,10 @@
 --   suppressed text  why the address must not be written to; NULL: it may
 SELECT r.id, r.email, coalesce(r.name, '') AS name,
        coalesce(r.locale, '') AS locale, r.state = 'active' AS active,
-       (SELECT s.reason FROM postbatch.suppression AS s
-         WHERE s.email = lower(r.email COLLATE "C")
-           AND (s.until IS NULL OR s.until > now())) AS suppressed
+       CASE WHEN EXISTS (SELECT FROM postbatch.suppression)
+            THEN (SELECT s.reason FROM postbatch.suppression AS s
+                   WHERE s.email = lower(r.email COLLATE "C")
+                     AND (s.until IS NULL OR s.until > now()))
+       END AS suppressed
   FROM postbatch.recipient AS r
  WHERE r.id = ANY ($1::bigint[])

@@ -16,8 +16,8 @@
 --                   knows that nothing old waits can pass over them.)
 -- Result, a row a batch, in no order:
 --   id, urgency smallint, attempt smallint, origin bigint (own id when it is
---   the first), epoch bigint (name it when settling), routed_us bigint
---   (microseconds since 1970), n int (letters), recipient_ids bigint[],
+--   the first), epoch bigint (name it when settling), routed_at timestamptz,
+--   n int (letters), recipient_ids bigint[],
 --   event_ids bigint[], letters smallint[] (from 0; NULL: one each), roles
 --   smallint[]
 WITH due AS MATERIALIZED (
@@ -39,6 +39,5 @@ UPDATE postbatch.batch AS b
   FROM due
  WHERE b.id = due.id
 RETURNING b.id, b.urgency, b.attempt, coalesce(b.origin, b.id) AS origin,
-          b.epoch, (date_part('epoch', b.routed_at) * 1000000)::bigint
-                     AS routed_us,
+          b.epoch, b.routed_at,
           b.n, b.recipient_ids, b.event_ids, b.letters, b.roles

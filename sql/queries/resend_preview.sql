@@ -17,7 +17,8 @@
 --   obstacle text  why it cannot be sent again; NULL: it can
 WITH who AS MATERIALIZED (
   SELECT id FROM postbatch.recipient
-   WHERE key = $2::text OR email = $2::text OR id = postbatch.to_bigint($2::text)
+   WHERE key = $2::text OR email = $2::text
+      OR id = postbatch.to_bigint($2::text)
 ),
 latest AS (
   -- The last word on each pair of recipient and event.

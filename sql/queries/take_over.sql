@@ -16,7 +16,6 @@ UPDATE postbatch.batch AS b
   FROM unnest($3::bigint[], $4::bigint[]) AS mine (id, epoch)
  WHERE b.id = mine.id AND b.epoch = mine.epoch
 RETURNING b.id, b.urgency, b.attempt, coalesce(b.origin, b.id) AS origin,
-          b.epoch, (date_part('epoch', b.routed_at) * 1000000)::bigint
-                     AS routed_us,
+          b.epoch, b.routed_at,
           b.n, b.recipient_ids, b.event_ids, b.letters, b.roles,
           mine.epoch AS claimed

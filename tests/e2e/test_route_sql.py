@@ -78,7 +78,8 @@ class WhoGetsMail(SqlCase):
                                                {"name": "addressee"}]})
         self.sql("INSERT INTO postbatch.subscription VALUES ('t',1),('t',2);"
                  "INSERT INTO postbatch.preference VALUES"
-                 " (1, 'x', 'subscriber', 'off'), (2, 'x', 'subscriber', 'off'),"
+                 " (1, 'x', 'subscriber', 'off'),"
+                 " (2, 'x', 'subscriber', 'off'),"
                  " (2, 'x', 'addressee', 'off'), (3, 'x', 'addressee', 'off')")
         event = self.emit("x", {"topic": "t", "recipients": [1, 2, 3, 4]})
         self.route()

@@ -595,6 +595,18 @@ class Strictness(SinkCase):
                 self.assertEqual(client.codes(1), [250])
                 self.assertEqual(sorted(self.offences(sink.stop())), sorted(what), body)
 
+    def test_one_refused_chunk_is_a_probe(self):
+        with Sink() as sink:
+            for _ in range(2):
+                client = sink.connect()
+                client.send(b"BDAT 6 LAST\r\nxxxx\r\nRSET\r\n" + mail())
+                self.assertEqual(client.codes(5), [503, 250, 250, 250, 250])
+                client.say("QUIT")
+            summary = sink.stop()
+        self.assertEqual(self.offences(summary), [])
+        self.assertEqual(summary["bdat_probes"], 2)
+        self.assertEqual(summary["accepted"], 2)
+
     def test_bdat(self):
         self.check(envelope() + bdat(letter()[:-2]),
                    "BDAT content that does not end in CRLF", 3)
@@ -602,7 +614,8 @@ class Strictness(SinkCase):
                    ["DATA and BDAT in one transaction",
                     "bytes sent ahead of the reply to DATA"], 5)
         self.check(envelope() + b"BDAT x\r\nRSET\r\n", "BDAT with a bad argument", 4)
-        self.check(b"BDAT 3 LAST\r\na\r\n", "BDAT out of order", 1)
+        self.check(b"BDAT 3 LAST\r\na\r\n" * 2, "BDAT out of order", 2)
+        self.check(mail() + b"BDAT 3 LAST\r\na\r\n", "BDAT out of order", 4)
         short = envelope() + b"BDAT %d LAST\r\n" % (len(letter()) - 5) + letter()
         summary = self.run_bytes(short, 4)[1]
         self.assertIn("unknown command behind BDAT octets", self.offences(summary))

@@ -67,7 +67,7 @@ static int remove_certificate(void **state)
     return unlink(cert_path);
 }
 
-/* ---- the relay, in a child ---- */
+/* ---- the relay, in a child --------------------------------------------- */
 
 struct slow {
     int fd;
@@ -225,7 +225,7 @@ static int listen_small(int *port)
     return fd;
 }
 
-/* ---- the tests ---- */
+/* ---- the tests --------------------------------------------------------- */
 
 struct tls_case {
     const char *offers;
