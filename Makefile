@@ -43,6 +43,7 @@ LIB_SOURCES   := $(filter-out dispatcher/main.c,\
                  $(wildcard dispatcher/*.c dispatcher/*/*.c))
 SINK_SOURCES  := $(wildcard bench/sink/*.c)
 SMTPB_SOURCES := $(wildcard bench/smtp/*.c)
+COMPB_SOURCES := $(wildcard bench/compose/*.c)
 UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 SQL_FILES     := $(wildcard sql/*.sql sql/queries/*.sql sql/roles/*.sql)
@@ -53,7 +54,7 @@ LIB       := $(BUILD)/libpostbatch.a
 LIB_OBJS  := $(LIB_SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/gen/embed.o
 UNITS     := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
-             $(if $(SMTPB_SOURCES),$(BUILD)/bench-smtp)
+             $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
         bench-quick bench-e2e layers lint format format-check install clean \
@@ -93,6 +94,10 @@ $(BUILD)/postbatch-sink: $(SINK_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/bench-smtp: $(SMTPB_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
+	@$(if $(V),,echo "  LD      $@")
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/bench-compose: $(COMPB_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
 	@$(if $(V),,echo "  LD      $@")
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 

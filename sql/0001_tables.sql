@@ -285,11 +285,13 @@ CREATE TABLE postbatch.drift (
   PRIMARY KEY (type, key)
 ) WITH (fillfactor = 70);
 
--- Worker processes: their id is the owner of a lease.
+-- Worker processes: their id is the owner of a lease. Those of one parent keep
+-- to a relay's limits together; parents divide them (worker_seen.sql).
 CREATE TABLE postbatch.worker (
   id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   host       text        NOT NULL,
   pid        int         NOT NULL,
+  parent     int         NOT NULL,  -- process id; its own when it has none
   started_at timestamptz NOT NULL DEFAULT now(),
   seen_at    timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);

@@ -117,6 +117,7 @@ static void tell(struct lanes *l, const struct bench_mail *p,
                (unsigned long long)p->given_at,
                (unsigned long long)l->happenings);
     buf_json(&b, o->text);
+    buf_putc(&b, '}');
     puts(buf_cstr(&b));
     buf_release(&b);
 }

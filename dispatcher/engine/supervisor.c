@@ -3,7 +3,12 @@
  *
  * The parent does nothing but wait: it opens no connection before it forks,
  * and a worker that dies takes nothing with it but its own letters in flight,
- * which its next life finds in the journal.
+ * which its next life finds in the journal. What the workers share, the
+ * limits of the relays, lies in memory that is mapped before the first fork;
+ * the connections of a dead worker are struck off it before anything else.
+ *
+ * Signals are blocked and taken by sigtimedwait, one at a time, so that none
+ * can be lost between looking and waiting; the workers get them unblocked.
  */
 #include "engine/supervisor.h"
 
@@ -19,142 +24,211 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "smtp/quota.h"
 
-enum { WORKERS_MAX = 64, REST_MAX_S = 30, HEALTHY_MS = 60000 };
+enum {
+    WORKERS_MAX = QUOTA_WORKERS,
+    REST_MAX_MS = 30 * 1000,
+    HEALTHY_MS = 60 * 1000,
+    LONG_MS = 3600 * 1000,
+};
 
 struct child {
     pid_t pid; /* 0 = not running */
     int64_t started_ms;
-    int failures; /* deaths in a row that came soon after the start */
+    int64_t start_at_ms; /* not running: when to start it; 0 = never again */
+    int failures;        /* deaths in a row that came soon after the start */
 };
 
-static volatile sig_atomic_t stop_signal;
+struct family {
+    const struct settings *settings;
+    const struct catalog *catalog;
+    struct worker_options options;
+    sigset_t signals; /* that are waited for */
+    sigset_t usual;   /* the mask to give to the children */
+    struct child children[WORKERS_MAX];
+    int count;
+    bool is_stopping;
+    int status;
+};
 
-static void on_signal(int number)
+static void start(struct family *f, int index)
 {
-    stop_signal = number;
-}
+    struct child *child = &f->children[index];
 
-static void catch_signals(void)
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal; /* no SA_RESTART: wait must return */
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
-
-static void start(struct child *child, const struct settings *settings,
-                  const struct catalog *catalog,
-                  const struct worker_options *options, int index)
-{
     child->started_ms = clock_monotonic_ms();
+    child->start_at_ms = 0;
     child->pid = fork();
     if (child->pid < 0) {
         log_error("a worker cannot be started", "why=\"%s\"", strerror(errno));
         child->pid = 0;
+        child->start_at_ms = child->started_ms + REST_MAX_MS;
     } else if (child->pid == 0) {
-        struct worker_options own = *options;
-
-        own.index = index;
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGINT, SIG_DFL);
+        f->options.index = index;
+        sigprocmask(SIG_SETMASK, &f->usual, NULL);
         prctl(PR_SET_PDEATHSIG, SIGTERM); /* never without a parent */
-        _exit(worker_run(settings, catalog, &own));
+        if (getppid() != f->options.parent_pid) {
+            _exit(EX_OK); /* it went before we asked */
+        }
+        _exit(worker_run(f->settings, f->catalog, &f->options));
     }
 }
 
-static void rest(int failures)
+static int64_t rest_ms(int failures)
 {
-    struct timespec wait = {.tv_sec =
-                                failures < 5 ? 1 << failures : REST_MAX_S};
+    int64_t ms = failures < 5 ? (int64_t)1000 << failures : REST_MAX_MS;
 
-    nanosleep(&wait, NULL); /* a signal ends it early */
+    return ms < REST_MAX_MS ? ms : REST_MAX_MS;
 }
 
-/* A child has ended; true when its worker was done, false when it died. */
-static bool bury(struct child *child, int status)
+/* A child has ended: it is started again unless its worker was done. */
+static void bury(struct family *f, int index, int status)
 {
+    struct child *child = &f->children[index];
+    int64_t now_ms = clock_monotonic_ms();
     bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
-    bool was_healthy = clock_monotonic_ms() - child->started_ms > HEALTHY_MS;
+    bool was_healthy = now_ms - child->started_ms > HEALTHY_MS;
 
+    quota_board_forget(f->options.board, index);
     if (!is_done) {
         log_error("a worker died", "pid=%d %s=%d", (int)child->pid,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        f->status = EX_SOFTWARE;
     }
-    child->failures = is_done || was_healthy ? 0 : child->failures + 1;
     child->pid = 0;
-    return is_done;
+    child->failures = is_done || was_healthy ? 0 : child->failures + 1;
+    child->start_at_ms =
+        is_done || f->is_stopping ? 0 : now_ms + rest_ms(child->failures);
 }
 
-static int running(const struct child *children, int count)
+static void bury_all(struct family *f)
 {
-    int alive = 0;
+    int status = 0;
+    pid_t pid = 0;
 
-    for (int i = 0; i < count; i++) {
-        alive += children[i].pid > 0;
-    }
-    return alive;
-}
-
-static void pass_on(const struct child *children, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (children[i].pid > 0) {
-            kill(children[i].pid, SIGTERM);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int i = 0; i < f->count; i++) {
+            if (f->children[i].pid == pid) {
+                bury(f, i, status);
+            }
         }
     }
 }
 
-static int find(const struct child *children, int count, pid_t pid)
+static void stop_all(struct family *f)
 {
-    for (int i = 0; i < count; i++) {
-        if (children[i].pid == pid) {
-            return i;
+    f->is_stopping = true;
+    for (int i = 0; i < f->count; i++) {
+        f->children[i].start_at_ms = 0;
+        if (f->children[i].pid > 0) {
+            kill(f->children[i].pid, SIGTERM);
         }
     }
-    return -1;
+}
+
+static void start_due(struct family *f)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    for (int i = 0; i < f->count; i++) {
+        int64_t at_ms = f->children[i].start_at_ms;
+
+        if (at_ms != 0 && at_ms <= now_ms) {
+            start(f, i);
+        }
+    }
+}
+
+/* True while there is a child, or one to start again. */
+static bool is_alive(const struct family *f)
+{
+    for (int i = 0; i < f->count; i++) {
+        if (f->children[i].pid > 0 || f->children[i].start_at_ms != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Until a signal comes, or a child is to be started. */
+static int wait_signal(const struct family *f)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t wait_ms = LONG_MS;
+    struct timespec wait = {.tv_sec = 0};
+
+    for (int i = 0; i < f->count; i++) {
+        int64_t at_ms = f->children[i].start_at_ms;
+
+        if (at_ms != 0 && at_ms - now_ms < wait_ms) {
+            wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
+        }
+    }
+    wait.tv_sec = wait_ms / 1000;
+    wait.tv_nsec = wait_ms % 1000 * 1000000;
+    return sigtimedwait(&f->signals, NULL, &wait);
+}
+
+static void block_signals(struct family *f)
+{
+    sigemptyset(&f->signals);
+    sigaddset(&f->signals, SIGCHLD);
+    sigaddset(&f->signals, SIGTERM);
+    sigaddset(&f->signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &f->signals, &f->usual);
+}
+
+/* The relays' limits, in memory that all children will share. */
+static bool make_board(struct family *f)
+{
+    const struct settings *s = f->settings;
+
+    f->options.board = quota_board_new(s->relay_count, f->count);
+    if (f->options.board == NULL) {
+        log_error("no memory to share", "why=\"%s\"", strerror(errno));
+        return false;
+    }
+    for (size_t i = 0; i < s->relay_count; i++) {
+        struct limits_settings limits = relay_limits(s->relays[i]);
+
+        quota_board_set(f->options.board, i, &limits, clock_monotonic_ms());
+    }
+    return true;
 }
 
 int supervisor_run(const struct settings *settings,
                    const struct catalog *catalog,
                    const struct worker_options *options)
 {
-    struct child children[WORKERS_MAX] = {0};
-    int count = settings->processes;
-    int result = EX_OK;
-    bool is_told = false;
+    struct family f = {.settings = settings,
+                       .catalog = catalog,
+                       .options = *options,
+                       .count = settings->processes,
+                       .status = EX_OK};
 
-    if (count <= 1) {
+    if (f.count <= 1) {
         return worker_run(settings, catalog, options);
     }
-    catch_signals();
-    for (int i = 0; i < count; i++) {
-        start(&children[i], settings, catalog, options, i);
+    f.count = f.count < WORKERS_MAX ? f.count : WORKERS_MAX;
+    f.options.parent_pid = getpid();
+    if (!make_board(&f)) {
+        return EX_OSERR;
     }
-    while (running(children, count) > 0) {
-        int status = 0;
-        pid_t pid = waitpid(-1, &status, 0);
-        int i = pid > 0 ? find(children, count, pid) : -1;
+    block_signals(&f);
+    for (int i = 0; i < f.count; i++) {
+        start(&f, i);
+    }
+    while (is_alive(&f)) {
+        int number = wait_signal(&f);
 
-        if (stop_signal != 0 && !is_told) {
-            pass_on(children, count);
-            is_told = true;
+        if ((number == SIGTERM || number == SIGINT) && !f.is_stopping) {
+            stop_all(&f);
         }
-        if (i < 0) {
-            continue;
-        }
-        if (!bury(&children[i], status)) {
-            result = EX_SOFTWARE;
-            if (stop_signal == 0) {
-                rest(children[i].failures);
-            }
-            if (stop_signal == 0) {
-                start(&children[i], settings, catalog, options, i);
-            }
-        }
+        bury_all(&f);
+        start_due(&f);
     }
-    return stop_signal ? EX_OK : result;
+    sigprocmask(SIG_SETMASK, &f.usual, NULL);
+    quota_board_free(f.options.board);
+    return f.is_stopping ? EX_OK : f.status;
 }

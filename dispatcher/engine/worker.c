@@ -24,7 +24,12 @@
 #include "base/mem.h"
 #include "engine/worker_inner.h"
 
-enum { IDLE_SLOWDOWN = 240, SPARE_RECORDS = 8, HOUSE_EVERY_S = 60 };
+enum {
+    IDLE_SLOWDOWN = 240,
+    SPARE_RECORDS = 8,
+    HOUSE_EVERY_S = 60,
+    BEAT_MS = 10000
+};
 
 static const char *const state_names[] = {
     [WORKER_STARTING] = "starting", [WORKER_RUNNING] = "running",
@@ -198,6 +203,17 @@ static void on_settled(void *ctx, struct batch *batch,
     letters_release_batch(batch);
 }
 
+static void on_parents(void *ctx, int count)
+{
+    struct worker *w = ctx;
+
+    if (count != w->parents) {
+        log_info("relays are shared", "parts=%d", count);
+        w->parents = count;
+    }
+    pool_set_share(w->pool, count);
+}
+
 static void on_router_ready(void *ctx)
 {
     struct worker *w = ctx;
@@ -231,9 +247,7 @@ static void on_drift(void *ctx, const struct event_type *type, struct span key,
     queue_note_drift(w->queue, type->name, key, event->id);
 }
 
-/* ---- turns
- * ----------------------------------------------------------------------------------
- */
+/* ---- turns -------------------------------------------------------------- */
 
 static bool may_lease(const struct worker *w)
 {
@@ -418,7 +432,10 @@ static void start_timer(struct worker *w, struct ev_timer *timer,
 static void start_watchers(struct worker *w)
 {
     start_timer(w, &w->poll, on_poll, w->settings->poll_min_ms / 1000.0);
-    start_timer(w, &w->renew, on_renew, w->settings->lease_ms / 3000.0);
+    start_timer(w, &w->renew, on_renew,
+                w->settings->lease_ms < 3 * BEAT_MS
+                    ? w->settings->lease_ms / 3000.0
+                    : BEAT_MS / 1000.0);
     start_timer(w, &w->house, on_house, HOUSE_EVERY_S);
     start_timer(w, &w->tell, on_tell, w->settings->stats_ms / 1000.0);
     start_timer(w, &w->progress, on_progress,
@@ -449,16 +466,14 @@ static void stop_watchers(struct worker *w)
     ev_signal_stop(w->loop, &w->on_int);
 }
 
-/* ---- life
- * ----------------------------------------------------------------------------------
- */
+/* ---- life --------------------------------------------------------------- */
 
 enum { MEBIBYTE = 1024 * 1024 };
 
 static struct queue *make_queue(struct worker *w)
 {
     static const struct queue_hooks hooks = {on_queue_ready, on_batches,
-                                             on_settled};
+                                             on_settled, on_parents};
     const struct queue_settings settings = {
         .dsn = w->settings->dsn,
         .lease_ms = w->settings->lease_ms,
@@ -468,6 +483,7 @@ static struct queue *make_queue(struct worker *w)
                               : (size_t)16 * MEBIBYTE,
         .batch_memory = (size_t)24 * MEBIBYTE,
         .keep_all_replies = w->settings->ledger_replies == LEDGER_REPLIES_ALL,
+        .parent_pid = w->options.parent_pid ? w->options.parent_pid : getpid(),
     };
 
     return queue_new(w->loop, &settings, &hooks, w);
@@ -496,6 +512,9 @@ static struct composer *make_composer(struct worker *w,
 static bool make_pool(struct worker *w, struct problems *problems)
 {
     w->pool = pool_new(w->loop, &worker_pool_ops, w);
+    if (w->options.board != NULL) {
+        pool_use_board(w->pool, w->options.board, w->options.index);
+    }
     for (size_t i = 0; i < w->settings->relay_count; i++) {
         if (!pool_add_relay(w->pool, w->settings->relays[i], problems)) {
             return false;
@@ -512,7 +531,8 @@ static bool worker_init(struct worker *w, const struct settings *settings,
     static const struct router_hooks router_hooks = {on_router_ready,
                                                      on_routed};
 
-    *w = (struct worker){.settings = settings, .options = *options};
+    *w = (struct worker){
+        .settings = settings, .options = *options, .parents = 1};
     w->loop = ev_default_loop(EVFLAG_AUTO);
     w->retry = (struct retry_policy){
         .first_ms = settings->retry_first_ms,

@@ -43,6 +43,7 @@ struct worker {
     bool wants_lease;    /* batches may be due */
     bool has_recovered;  /* the journal of an earlier life is worked off */
     int64_t ahead;       /* letters known to wait in batches */
+    int parents;         /* with live workers; relays' limits are divided */
     int64_t found_ms;    /* when there was something to do last */
     bool routed_something;
 

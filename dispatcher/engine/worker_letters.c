@@ -154,7 +154,9 @@ static bool is_beyond_budget(const struct letter *l)
 static bool is_judged_here(struct worker *w, struct letter *l)
 {
     if (l->batch->is_lost) {
-        judge_as(w, l, VERDICT_NONE, SPAN_NONE); /* another worker sends it */
+        /* Another worker sends it; if not so, settling queues it again. */
+        requeue(l, 0, false);
+        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
     } else if (l->recipient == NULL) {
         judge_as(w, l, VERDICT_SKIPPED, SPAN_LIT("no such recipient any more"));
     } else if (!l->recipient->is_active) {
@@ -244,6 +246,9 @@ static enum pool_next on_next(void *ctx, struct parcel *out,
     struct worker *w = ctx;
     struct letter *l = NULL;
 
+    if (!queue_is_sure(w->queue)) {
+        return POOL_NEXT_NONE; /* somebody else may have them: wait and see */
+    }
     while ((l = take_waiting(w)) != NULL) {
         size_t before = content->len;
 
@@ -343,9 +348,7 @@ const struct pool_ops worker_pool_ops = {
     .alarm = on_alarm,
 };
 
-/* ---- stopping
- * ---------------------------------------------------------------------------
- */
+/* ---- stopping ----------------------------------------------------------- */
 
 static bool is_untouched(const struct batch *batch)
 {

@@ -97,11 +97,11 @@ static const char *local_trouble(struct span local, bool *all_ascii)
         return "looks like an encoded word, which is not accepted";
     }
     for (; at < end; at += length) {
-        length = utf8_length(at, end, &ok);
+        length = (signed char)*at > 0 ? 1 : utf8_length(at, end, &ok);
         if (!ok) {
             return "is not well-formed UTF-8";
         }
-        if (is_control(at, length)) {
+        if (length > 1 && is_control(at, length)) {
             return "has a control character in it";
         }
         if (*at == '.' && (before == '.' || at + 1 == end)) {

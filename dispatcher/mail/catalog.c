@@ -220,22 +220,28 @@ static void on_name(void *ctx, const struct template_name *n)
                  SPAN_ARG(near.best), near.best.ptr ? "'?" : "");
 }
 
-static void check_names(struct load *load, const struct event_type *type)
+static void check_template(struct load *load, struct event_type *type,
+                           const struct template *t)
 {
-    const struct template *const parts[] = {
-        type->subject, type->text, type->html, type->thread, type->headline,
-    };
     struct name_check check = {load, type};
 
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        if (parts[i] != NULL) {
-            template_names(parts[i], on_name, &check);
-        }
+    if (t != NULL) {
+        template_names(t, on_name, &check);
+        type->asks_for_events = type->asks_for_events ||
+                                template_reads(t, SPAN_LIT("event")) ||
+                                template_reads(t, SPAN_LIT("events"));
     }
+}
+
+static void check_templates(struct load *load, struct event_type *type)
+{
+    check_template(load, type, type->subject);
+    check_template(load, type, type->text);
+    check_template(load, type, type->html);
+    check_template(load, type, type->thread);
+    check_template(load, type, type->headline);
     for (size_t i = 0; i < type->contract->header_count; i++) {
-        if (type->headers[i] != NULL) {
-            template_names(type->headers[i], on_name, &check);
-        }
+        check_template(load, type, type->headers[i]);
     }
 }
 
@@ -260,7 +266,7 @@ static void compile_type(struct load *load, struct event_type *type)
     type->thread = compile_text(load, type, "thread", c->thread);
     type->headline = compile_text(load, type, "headline", c->headline);
     compile_headers(load, type);
-    check_names(load, type);
+    check_templates(load, type);
     take_fault(type, load->problems, first_problem, NULL);
     partials_release(&partials);
     arena_release(&chain);

@@ -33,6 +33,7 @@ struct event_type {
     struct template *headline; /* NULL: none of its own */
     struct template **headers; /* one for each of contract->headers; NULL
                                   where its value is empty */
+    bool asks_for_events;      /* some template reads "event" or "events" */
 };
 
 struct catalog;

@@ -77,6 +77,10 @@ struct composer *composer_new(const struct composer_settings *settings,
     make_base(c);
     map_init(&c->drift_seen);
     arena_init(&c->drift_names, 4096, DRIFT_BYTES_MAX);
+    buf_init(&c->from, 0);
+    buf_init(&c->list, 0);
+    message_put_from(&c->from, span_of(c->settings.from_name),
+                     span_of(c->settings.from_email));
     buf_init(&c->subject, SUBJECT_MAX);
     buf_init(&c->thread, SUBJECT_MAX);
     buf_init(&c->text, c->settings.letter_max);
@@ -112,6 +116,8 @@ void composer_free(struct composer *c)
     json_decref(c->base);
     map_release(&c->drift_seen);
     arena_release(&c->drift_names);
+    buf_release(&c->from);
+    buf_release(&c->list);
     buf_release(&c->subject);
     buf_release(&c->thread);
     buf_release(&c->text);

@@ -3,7 +3,8 @@
  *
  * Done once for an event, however many letters it is part of. The payload
  * itself becomes what templates see: it is cut in place and gets one more
- * key, "event", so that no copy is needed for letters about several.
+ * key, "event", so that no copy is needed for letters about several. That key
+ * costs as much as the rest of the payload, so it is made for those that ask.
  */
 #include "mail/composer_event.h"
 
@@ -89,21 +90,33 @@ static bool add_about(struct event *event, const struct contract *contract,
                                moment(event->created_us)) == 0;
 }
 
+/* The headline, into scratch. False: why has the reason. */
+static bool render_headline(const struct event_type *type, json_t *payload,
+                            struct buf *scratch, struct buf *why)
+{
+    struct template_fault fault;
+
+    buf_clear(scratch);
+    if (type->headline == NULL ||
+        template_render(type->headline, &payload, 1, scratch, &fault)) {
+        return true;
+    }
+    fault_write(why, &fault);
+    return false;
+}
+
 /* One line for lists of events. A type without a headline gives the
  * contract's description. */
 static bool add_headline(const struct event_type *type, json_t *payload,
                          struct buf *scratch, struct buf *why)
 {
-    struct span line = type->contract->description;
-    struct template_fault fault;
     json_t *about = json_object_get(payload, "event");
+    struct span line = type->contract->description;
 
-    buf_clear(scratch);
+    if (!render_headline(type, payload, scratch, why)) {
+        return false;
+    }
     if (type->headline != NULL) {
-        if (!template_render(type->headline, &payload, 1, scratch, &fault)) {
-            fault_write(why, &fault);
-            return false;
-        }
         line = span_trim(buf_view(scratch));
     }
     return json_object_set_new(about, "headline", text_value(line)) == 0;
@@ -117,6 +130,23 @@ static bool is_closed(const struct contract *contract, json_t *payload)
 {
     return contract->batching == BATCHING_EACH ||
            payload_fill_absent(contract, payload);
+}
+
+static bool describe(struct event *event, const struct event_type *type,
+                     json_t *payload, struct buf *scratch, struct buf *why)
+{
+    return add_about(event, type->contract, payload) &&
+           is_closed(type->contract, payload) &&
+           add_headline(type, payload, scratch, why);
+}
+
+/* The headline is tried all the same: an event that is poison must not depend
+ * on who asks for it. */
+static bool strip(const struct event_type *type, json_t *payload,
+                  struct buf *scratch, struct buf *why)
+{
+    return payload_move_reserved(type->contract, payload, NULL) &&
+           render_headline(type, payload, scratch, why);
 }
 
 bool event_prepare(struct event *event, const struct catalog *catalog,
@@ -144,13 +174,12 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
     payload_unknown(type->contract, payload, on_unknown, ctx);
     *stage = "render";
     if (!payload_cut(type->contract, payload) ||
-        !add_about(event, type->contract, payload) ||
-        !is_closed(type->contract, payload) ||
-        !add_headline(type, payload, scratch, why)) {
+        !(type->asks_for_events ? describe(event, type, payload, scratch, why)
+                                : strip(type, payload, scratch, why))) {
         goto fail;
     }
     prepared = mem_alloc(sizeof(*prepared));
-    *prepared = (struct prepared){type, payload};
+    *prepared = (struct prepared){type, payload, type->asks_for_events};
     event->parsed = prepared;
     return true;
 fail:
@@ -160,4 +189,26 @@ fail:
     }
     json_decref(payload);
     return false;
+}
+
+bool event_describe(struct event *event, struct buf *scratch, struct buf *why)
+{
+    struct prepared *prepared = event->parsed;
+    struct payload_fault fault;
+    json_t *payload = NULL;
+
+    if (prepared->is_described) {
+        return true;
+    }
+    /* From the start again: of some keys only the text knows by now. */
+    payload = payload_parse(event->payload, &fault);
+    if (payload == NULL || !payload_cut(prepared->type->contract, payload) ||
+        !describe(event, prepared->type, payload, scratch, why)) {
+        json_decref(payload);
+        return false;
+    }
+    json_decref(prepared->payload);
+    prepared->payload = payload;
+    prepared->is_described = true;
+    return true;
 }

@@ -14,7 +14,8 @@
 /* What event->parsed points to. */
 struct prepared {
     const struct event_type *type;
-    json_t *payload; /* checked, cut, and with "event" about itself */
+    json_t *payload;   /* checked, cut, without keys whose names are ours */
+    bool is_described; /* payload has "event", and lacks no key in lists */
 };
 
 /*
@@ -24,6 +25,13 @@ struct prepared {
 bool event_prepare(struct event *event, const struct catalog *catalog,
                    payload_unknown_fn *on_unknown, void *ctx,
                    struct buf *scratch, const char **stage, struct buf *why);
+
+/*
+ * Makes a prepared event ready for templates that ask for events, if it was
+ * not yet: few types do, and events of the others are not described at first.
+ * False without memory.
+ */
+bool event_describe(struct event *event, struct buf *scratch, struct buf *why);
 
 static inline const struct prepared *event_prepared(const struct event *event)
 {

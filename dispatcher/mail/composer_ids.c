@@ -46,9 +46,6 @@ static void put_thread_id(struct composer *c)
 /* type.list_id, in small letters. */
 static void put_list_id(struct composer *c, struct span type)
 {
-    if (c->settings.list_id[0] == '\0') {
-        return;
-    }
     for (size_t i = 0; i < type.len; i++) {
         bool is_capital = type.ptr[i] >= 'A' && type.ptr[i] <= 'Z';
 
@@ -59,24 +56,35 @@ static void put_list_id(struct composer *c, struct span type)
     buf_puts(&c->ids, c->settings.list_id);
 }
 
-struct letter_ids composer_ids(struct composer *c, const struct letter *letter,
-                               struct span type)
+/* Most letters are of the type of the letter before. */
+struct span composer_list(struct composer *c, const struct event_type *type)
+{
+    if (c->list_of != type) {
+        buf_clear(&c->list);
+        buf_clear(&c->ids);
+        if (c->settings.list_id[0] != '\0') {
+            put_list_id(c, type->name);
+            message_put_list(&c->list, type->contract->description,
+                             buf_view(&c->ids));
+        }
+        c->list_of = buf_ok(&c->list) ? type : NULL;
+    }
+    return buf_view(&c->list);
+}
+
+struct letter_ids composer_ids(struct composer *c, const struct letter *letter)
 {
     struct buf *b = &c->ids;
     size_t thread_at = 0;
-    size_t list_at = 0;
 
     buf_clear(b);
     put_message_id(c, letter);
     thread_at = b->len;
     put_thread_id(c);
-    list_at = b->len;
-    put_list_id(c, type);
     /* Spans only now: the buf has moved for the last time. */
     return (struct letter_ids){
         span_make(b->data, thread_at),
-        span_make(b->data + thread_at, list_at - thread_at),
-        span_make(b->data + list_at, b->len - list_at),
+        span_make(b->data + thread_at, b->len - thread_at),
     };
 }
 

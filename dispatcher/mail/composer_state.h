@@ -21,6 +21,7 @@ struct composer {
     json_t *role;
     json_t *events;
     json_t *event_count;
+    bool is_several; /* as base has it */
 
     char **roles; /* by id; NULL = unknown */
     int role_count;
@@ -30,11 +31,15 @@ struct composer {
     struct map drift_seen; /* "type key" -> itself */
     struct arena drift_names;
 
+    struct buf from; /* fields that are the same in many letters */
+    struct buf list;
+    const struct event_type *list_of; /* whose List-Id is in list */
+
     struct buf subject; /* scratch, one letter at a time */
     struct buf thread;
     struct buf text;
     struct buf html;
-    struct buf ids;    /* message id, thread id, list id */
+    struct buf ids;    /* message id, thread id */
     struct buf values; /* header values, one after the other */
     struct buf why;
     struct message_header *headers;
@@ -47,16 +52,17 @@ static inline const char *composer_role(const struct composer *c, int id)
     return id > 0 && id < c->role_count && c->roles[id] ? c->roles[id] : "";
 }
 
-/* The ids of a letter, without "<>"; thread and list may be empty. The bytes
- * are the composer's until the next letter. */
+/* The ids of a letter, without "<>"; thread may be empty. The bytes are the
+ * composer's until the next letter. */
 struct letter_ids {
     struct span message;
     struct span thread;
-    struct span list;
 };
 /* c->thread holds the rendered thread. */
-struct letter_ids composer_ids(struct composer *c, const struct letter *letter,
-                               struct span type);
+struct letter_ids composer_ids(struct composer *c, const struct letter *letter);
+/* The field List-Id of letters of that type, or nothing; c->ids is used for it.
+ * The bytes are the composer's until the next letter. */
+struct span composer_list(struct composer *c, const struct event_type *type);
 /* The moment of the letter's newest event, poison or not. */
 int64_t composer_date_us(const struct letter *letter);
 /* Decimal digits. */

@@ -50,8 +50,22 @@ static enum compose_result poison(struct work *w, struct event *event,
 
 static bool set_string(json_t *value, struct span text)
 {
-    return json_string_setn_nocheck(value, text.ptr ? text.ptr : "",
+    const struct span old =
+        span_make(json_string_value(value), json_string_length(value));
+
+    return span_equal(old, text) ||
+           json_string_setn_nocheck(value, text.ptr ? text.ptr : "",
                                     text.len) == 0;
+}
+
+static bool set_several(struct composer *c, bool is_several)
+{
+    if (is_several != c->is_several &&
+        json_object_set_new(c->base, "several", json_boolean(is_several)) ==
+            0) {
+        c->is_several = is_several;
+    }
+    return is_several == c->is_several;
 }
 
 static bool set_role(struct composer *c, int id)
@@ -90,6 +104,24 @@ static enum compose_result prepare_events(struct work *w)
     return w->event_count > 0 ? COMPOSE_DONE : COMPOSE_NO_EVENTS;
 }
 
+/* Lists the events, with all that is known of them. */
+static bool list_events(struct work *w, const struct event *only)
+{
+    struct composer *c = w->c;
+    bool ok = json_array_clear(c->events) == 0;
+
+    for (uint32_t i = 0; i < w->letter->event_count && ok; i++) {
+        struct event *event = w->letter->events[i];
+
+        if (!event->is_poison && (only == NULL || only == event)) {
+            ok = event_describe(event, &c->subject, &c->why) &&
+                 json_array_append(c->events, event_prepared(event)->payload) ==
+                     0;
+        }
+    }
+    return ok;
+}
+
 /*
  * Sets base for the letter; with only != NULL, as if it had this event only.
  * False without memory: base may then speak of another letter.
@@ -99,23 +131,14 @@ static bool set_base(struct work *w, const struct event *only)
     struct composer *c = w->c;
     const struct recipient *to = w->letter->recipient;
     const uint32_t count = only ? 1 : w->event_count;
-    bool ok = json_array_clear(c->events) == 0;
 
-    for (uint32_t i = 0; i < w->letter->event_count && ok; i++) {
-        const struct event *event = w->letter->events[i];
-
-        if (!event->is_poison && (only == NULL || only == event)) {
-            ok = json_array_append(c->events, event_prepared(event)->payload) ==
-                 0;
-        }
-    }
-    return ok && set_string(c->recipient_name, to->name) &&
+    return (!w->type->asks_for_events || list_events(w, only)) &&
+           set_string(c->recipient_name, to->name) &&
            set_string(c->recipient_email, to->email) &&
            set_string(c->greeting, to->name.len > 0 ? to->name : to->email) &&
            set_role(c, w->letter->role) &&
            json_integer_set(c->event_count, count) == 0 &&
-           json_object_set_new(c->base, "several", json_boolean(count > 1)) ==
-               0;
+           set_several(c, count > 1);
 }
 
 /* --- rendering ---------------------------------------------------------- */
@@ -247,12 +270,12 @@ static struct event *culprit(struct work *w)
 static enum compose_result write_message(struct work *w, struct buf *out)
 {
     const struct composer *c = w->c;
-    const struct letter_ids ids = composer_ids(w->c, w->letter, w->type->name);
+    const struct span list = composer_list(w->c, w->type);
+    const struct letter_ids ids = composer_ids(w->c, w->letter);
     const size_t before = out->len;
     const struct span subject = span_trim(buf_view(&c->subject));
     const struct message_parts parts = {
-        .from_name = span_of(c->settings.from_name),
-        .from_email = span_of(c->settings.from_email),
+        .from_field = buf_view(&c->from),
         .to_name = w->letter->recipient->name,
         .to_email = w->letter->recipient->email,
         .reply_to = span_of(c->settings.reply_to),
@@ -261,15 +284,15 @@ static enum compose_result write_message(struct work *w, struct buf *out)
         .html = buf_view(&c->html),
         .message_id = ids.message,
         .thread_id = ids.thread,
-        .list_id = ids.list,
-        .list_name = w->type->contract->description,
+        .list_field = list,
         .date_us = composer_date_us(w->letter),
         .precedence_bulk = c->settings.precedence_bulk,
         .extra = c->headers,
         .extra_count = w->header_count,
+        .extra_is_taken = true, /* ours, or checked with the contract */
     };
 
-    if (!buf_ok(out)) {
+    if (!buf_ok(out) || !buf_ok(&c->from) || !buf_ok(&c->list)) {
         return COMPOSE_NO_ROOM;
     }
     if (!message_write(out, &parts)) {

@@ -211,7 +211,7 @@ static bool is_earlier(const struct message_header *extra, size_t n)
 static void put_extra(struct buf *out, const struct message_parts *m)
 {
     for (size_t i = 0; i < m->extra_count; i++) {
-        if (message_takes_header(m->extra[i].name) &&
+        if ((m->extra_is_taken || message_takes_header(m->extra[i].name)) &&
             !is_earlier(m->extra, i)) {
             encode_field(out, m->extra[i].name, m->extra[i].value);
         }
@@ -220,12 +220,28 @@ static void put_extra(struct buf *out, const struct message_parts *m)
 
 /* --- the message -------------------------------------------------------- */
 
+void message_put_from(struct buf *out, struct span name, struct span email)
+{
+    put_address(out, SPAN_LIT("From"), name, email);
+}
+
+void message_put_list(struct buf *out, struct span name, struct span id)
+{
+    if (is_plain_id(id, 0)) {
+        encode_mailbox(out, SPAN_LIT("List-Id"), name, id);
+    }
+}
+
 static void put_headers(struct buf *out, const struct message_parts *m)
 {
     buf_puts(out, "Date: ");
     date_write(out, m->date_us);
     buf_puts(out, "\r\n");
-    put_address(out, SPAN_LIT("From"), m->from_name, m->from_email);
+    if (m->from_field.len > 0) {
+        buf_span(out, m->from_field);
+    } else {
+        message_put_from(out, m->from_name, m->from_email);
+    }
     put_address(out, SPAN_LIT("To"), m->to_name, m->to_email);
     put_address(out, SPAN_LIT("Reply-To"), SPAN_NONE, m->reply_to);
     encode_field(out, SPAN_LIT("Subject"), m->subject);
@@ -242,8 +258,10 @@ static void put_headers(struct buf *out, const struct message_parts *m)
     if (m->precedence_bulk) {
         buf_puts(out, "Precedence: bulk\r\n");
     }
-    if (is_plain_id(m->list_id, 0)) {
-        encode_mailbox(out, SPAN_LIT("List-Id"), m->list_name, m->list_id);
+    if (m->list_field.len > 0) {
+        buf_span(out, m->list_field);
+    } else {
+        message_put_list(out, m->list_name, m->list_id);
     }
     put_extra(out, m);
     buf_puts(out, "MIME-Version: 1.0\r\n");

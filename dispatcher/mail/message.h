@@ -37,6 +37,7 @@ struct message_header {
  * where they come in, because here nobody hears of it.
  */
 struct message_parts {
+    struct span from_field; /* from message_put_from; else of the next two */
     struct span from_name;
     struct span from_email;
     struct span to_name;
@@ -47,12 +48,14 @@ struct message_parts {
     struct span html;       /* empty = a message of text only */
     struct span message_id; /* left@right, without <>, as all ids */
     struct span thread_id;  /* first id of the thread, seen or invented */
+    struct span list_field; /* from message_put_list; else of the next two */
     struct span list_id;    /* as a host name: RFC 2919 */
     struct span list_name;  /* read only when list_id is there */
     int64_t date_us;        /* microseconds since 1970-01-01 UTC */
     bool precedence_bulk;   /* for old responders that know nothing newer */
     const struct message_header *extra; /* fields of the event type */
     size_t extra_count;
+    bool extra_is_taken; /* message_takes_header said so of all their names */
 };
 
 /*
@@ -71,6 +74,11 @@ bool message_write(struct buf *out, const struct message_parts *m)
 
 /* True when message_write would take a field of this name as an extra. */
 bool message_takes_header(struct span name);
+
+/* Append the fields From and List-Id as message_write does, for those who write
+ * many messages in which they are the same. */
+void message_put_from(struct buf *out, struct span name, struct span email);
+void message_put_list(struct buf *out, struct span name, struct span id);
 
 /*
  * Appends any text as dot-atom-text (RFC 5322 §3.2.3), to build ids from what

@@ -280,3 +280,27 @@ void template_names(const struct template *t,
     walk_template(&w, t, 0);
     map_release(&w.seen);
 }
+
+struct reader {
+    struct span key;
+    bool is_found;
+};
+
+static void compare_name(void *ctx, const struct template_name *n)
+{
+    struct reader *reader = ctx;
+    const struct span key = reader->key;
+    const bool is_whole = span_is(n->name, ".") && n->depth == 0;
+    const bool is_key = span_starts(n->name, key) &&
+                        (n->name.len == key.len || n->name.ptr[key.len] == '.');
+
+    reader->is_found = reader->is_found || is_whole || is_key;
+}
+
+bool template_reads(const struct template *t, struct span key)
+{
+    struct reader reader = {key, t->set->has_dynamic};
+
+    template_names(t, compare_name, &reader);
+    return reader.is_found;
+}

@@ -109,6 +109,13 @@ void template_names(const struct template *t,
                     void (*on_name)(void *ctx, const struct template_name *n),
                     void *ctx);
 
+/*
+ * Might t look at what the outermost values have under key? Errs on the side of
+ * true: with dynamic partials it may look at anything, and {{.}} outside of all
+ * sections prints a whole value.
+ */
+bool template_reads(const struct template *t, struct span key);
+
 /* Appends value as {{value}} would print it. */
 void template_put_value(struct buf *out, const json_t *value,
                         enum template_escape escape);

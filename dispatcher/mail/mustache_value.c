@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "mail/mustache.h"
+#include "mail/steps.h"
 
 static const struct span references[] = {
     [1] = {"&amp;", 5},  [2] = {"&lt;", 4},  [3] = {"&gt;", 4},
@@ -20,20 +21,38 @@ static const unsigned char html_class[256] = {
     ['&'] = 1, ['<'] = 2, ['>'] = 3, ['"'] = 4, ['\''] = 5, ['\0'] = 6,
 };
 
+/* Marks the bytes that have a class. */
+static inline step_bytes has_class(step_bytes bytes)
+{
+    return (step_bytes)((bytes == '&') | (bytes == '<') | (bytes == '>') |
+                        (bytes == '"') | (bytes == '\'') | (bytes == '\0'));
+}
+
 static void put_html(struct buf *out, const char *text, size_t len)
 {
-    size_t clean = 0;
+    const char *const end = text + len;
+    const char *clean = text;
 
-    for (size_t i = 0; i < len; i++) {
-        unsigned char class = html_class[(unsigned char)text[i]];
+    while (text < end) {
+        unsigned char class = 0;
 
-        if (class != 0) {
-            buf_put(out, text + clean, i - clean);
-            buf_span(out, references[class]);
-            clean = i + 1;
+        if (end - text >= STEP) {
+            size_t n = step_before(has_class(step_load(text)));
+
+            text += n;
+            if (n == STEP) {
+                continue;
+            }
         }
+        class = html_class[(unsigned char)*text];
+        if (class != 0) {
+            buf_put(out, clean, (size_t)(text - clean));
+            buf_span(out, references[class]);
+            clean = text + 1;
+        }
+        text++;
     }
-    buf_put(out, text + clean, len - clean);
+    buf_put(out, clean, (size_t)(end - clean));
 }
 
 static void put_plain(struct buf *out, const char *text, size_t len)

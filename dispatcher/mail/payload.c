@@ -210,7 +210,7 @@ bool payload_move_reserved(const struct contract *c, json_t *payload,
 
     for (size_t i = 0; contract_reserved(i) != NULL; i++) {
         const char *name = contract_reserved(i);
-        json_t *value = json_object_get(payload, name);
+        json_t *value = about ? json_object_get(payload, name) : NULL;
 
         if (value != NULL && contract_key(c, span_of(name)) != NULL) {
             is_done = is_done && json_object_set(about, name, value) == 0;

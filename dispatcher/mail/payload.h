@@ -47,7 +47,7 @@ void payload_unknown(const struct contract *c, const json_t *payload,
  * Takes out the keys whose names are ours (contract_is_reserved), so that no
  * payload can pass itself off as the site or the recipient in a template. Those
  * that the contract lists go into about, where templates read them as
- * {{event.NAME}}. False without memory.
+ * {{event.NAME}}, unless about is NULL. False without memory.
  */
 bool payload_move_reserved(const struct contract *c, json_t *payload,
                            json_t *about);

@@ -41,7 +41,10 @@ static void free_closed(struct pool *pool)
     struct list_node *node = NULL;
 
     while ((node = list_take(&pool->closed)) != NULL) {
-        lane_free(LIST_OF(node, struct lane, node));
+        struct lane *l = LIST_OF(node, struct lane, node);
+
+        quota_give_lane(&l->relay->quota); /* only now: its socket is closed */
+        lane_free(l);
     }
 }
 
@@ -117,10 +120,10 @@ static void turn(struct pool *pool)
         pool_fill(pool, now_ms);
     }
     flush_dirty(pool);
+    free_closed(pool);
     if (!pool->is_draining && !pool->is_dead) {
         pool_open_lanes(pool, now_ms);
     }
-    free_closed(pool);
     set_timers(pool, now_ms);
     if (pool->is_draining && count_lanes(pool) == 0 && pool->drained != NULL) {
         void (*drained)(void *) = pool->drained;
@@ -165,6 +168,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
             lane_tick(l, now_ms);
         }
     }
+    pool_yield_lanes(pool, now_ms);
     pool_wants_turn(pool);
 }
 
@@ -214,6 +218,20 @@ static void shorten_tick(struct pool *pool, const struct relay_settings *s)
     }
 }
 
+void pool_use_board(struct pool *pool, struct quota_board *board, int worker)
+{
+    pool->board = board;
+    pool->worker = worker;
+}
+
+void pool_set_share(struct pool *pool, int hosts)
+{
+    for (size_t i = 0; i < pool->relay_count; i++) {
+        quota_share(&pool->relays[i]->quota, hosts, clock_monotonic_ms());
+    }
+    pool_wants_turn(pool);
+}
+
 bool pool_add_relay(struct pool *pool, const struct relay_settings *s,
                     struct problems *p)
 {
@@ -232,6 +250,9 @@ bool pool_add_relay(struct pool *pool, const struct relay_settings *s,
     }
     r = mem_calloc(1, sizeof(*r));
     relay_init(r, s, clock_monotonic_ms());
+    if (pool->board != NULL) {
+        quota_join(&r->quota, pool->board, pool->relay_count, pool->worker);
+    }
     r->connector = connector_new(pool->loop);
     shorten_tick(pool, s);
     pool->relays = mem_realloc(pool->relays,
@@ -276,8 +297,7 @@ void pool_kill(struct pool *pool)
 void pool_resume(struct pool *pool)
 {
     for (size_t i = 0; i < pool->relay_count; i++) {
-        limits_resume(&pool->relays[i]->limits);
-        pool->relays[i]->is_paused = false;
+        quota_resume(&pool->relays[i]->quota);
         pool->relays[i]->doubts = 0;
     }
     pool_wake(pool);

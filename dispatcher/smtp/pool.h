@@ -60,6 +60,13 @@ struct pool *pool_new(struct ev_loop *loop, const struct pool_ops *ops,
 /* Closes at once what is open, as pool_kill. */
 void pool_free(struct pool *p);
 
+/*
+ * The limits of all relays are those on the board, in common with the other
+ * workers of this host; ours is the worker-th. Before pool_add_relay, whose
+ * order must be that of the board's rows. The board outlives the pool.
+ */
+void pool_use_board(struct pool *pool, struct quota_board *board, int worker);
+
 /* Copies s. False when it cannot work: p says why. Before pool_start. */
 bool pool_add_relay(struct pool *pool, const struct relay_settings *s,
                     struct problems *p);
@@ -73,6 +80,10 @@ void pool_wake(struct pool *pool);
 size_t pool_room(struct pool *pool);
 /* Letters taken and not ended. */
 size_t pool_in_flight(const struct pool *pool);
+
+/* So many hosts, from 1, work with these relays: this one keeps to its part of
+ * the rates and connections from now on. */
+void pool_set_share(struct pool *pool, int hosts);
 
 /* No new letters, answers for those in flight, QUIT; then drained is called
  * once, from the loop. */

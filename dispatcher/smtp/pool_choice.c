@@ -10,12 +10,17 @@
  * letters taken divided by weight, goes first.
  *
  * Lanes open slowly: one, then as many more as are open, while letters wait
- * and no lane has room, and never more than limits allow.
+ * and no lane has room, and never more than the quota allows to all workers
+ * of the host. Who has more than others that wait closes one.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "smtp/pool_parts.h"
 
-enum { CHUNK = 16 }; /* letters for a lane before the next one is looked at */
+enum {
+    CHUNK = 16,    /* letters for a lane before the next one is looked at */
+    SHORT_MS = 50, /* between two looks for a connection that others have */
+};
 
 bool relay_can_carry(const struct relay *r, const struct parcel *p, size_t size)
 {
@@ -30,8 +35,9 @@ bool relay_can_carry(const struct relay *r, const struct parcel *p, size_t size)
 /* True when letters may be kept for it. */
 static bool is_of_use(const struct relay *r, int64_t now_ms)
 {
-    return limits_rest_ms(&r->limits, now_ms) == 0 &&
-           (r->lanes_live > r->lanes_connecting || r->limits.failures == 0);
+    return quota_rest_ms(&r->quota, now_ms) == 0 &&
+           (r->lanes_live > r->lanes_connecting ||
+            quota_failures(&r->quota) == 0);
 }
 
 /* The highest priority with a relay of use; false when there is none. */
@@ -84,7 +90,7 @@ static struct lane *choose(struct pool *pool, int priority, int64_t now_ms)
         struct lane *l = NULL;
 
         if (r->settings.priority != priority || !is_of_use(r, now_ms) ||
-            limits_wait_ms(&r->limits, now_ms) > 0) {
+            quota_wait_ms(&r->quota, now_ms) > 0) {
             continue;
         }
         l = find_room(r);
@@ -151,12 +157,14 @@ void pool_fill(struct pool *pool, int64_t now_ms)
 static bool wants_lane(const struct pool *pool, const struct relay *r)
 {
     int ready = r->lanes_live - r->lanes_connecting;
+    int allowed = quota_lanes(&r->quota);
+    int least = r->settings.lanes_min;
 
-    if (r->lanes_live < r->settings.lanes_min) {
+    if (quota_lanes_used(&r->quota) < (least < allowed ? least : allowed)) {
         return true;
     }
     if ((!has_letters(pool) && !(pool->was_fed && r->lanes_live == 0)) ||
-        r->lanes_live >= limits_lanes(&r->limits) ||
+        (int)r->lanes.count >= allowed ||
         r->lanes_connecting >= (ready > 1 ? ready : 1)) {
         return false;
     }
@@ -179,6 +187,24 @@ static bool is_needed_aside(const struct pool *pool, const struct relay *r)
     return false;
 }
 
+static void open_lanes(struct pool *pool, struct relay *r, int64_t now_ms)
+{
+    while (wants_lane(pool, r)) {
+        struct lane *l = NULL;
+
+        if (!quota_take_lane(&r->quota, now_ms)) {
+            r->is_short = quota_lanes_used(&r->quota) > (int)r->lanes.count;
+            return;
+        }
+        l = lane_open(r, pool->loop, &pool_lane_ops, pool, pool->rx,
+                      sizeof(pool->rx));
+        list_append(&r->lanes, &l->node);
+        r->lanes_live++;
+        r->lanes_connecting++;
+    }
+    quota_want_no_lane(&r->quota);
+}
+
 void pool_open_lanes(struct pool *pool, int64_t now_ms)
 {
     int priority = 0;
@@ -187,21 +213,21 @@ void pool_open_lanes(struct pool *pool, int64_t now_ms)
     for (size_t i = 0; i < pool->relay_count; i++) {
         struct relay *r = pool->relays[i];
 
-        if (limits_rest_ms(&r->limits, now_ms) > 0 ||
+        r->is_short = false;
+        if (quota_rest_ms(&r->quota, now_ms) > 0 ||
             (is_any && r->settings.priority < priority &&
-             r->lanes_live >= r->settings.lanes_min &&
+             quota_lanes_used(&r->quota) >= r->settings.lanes_min &&
              !is_needed_aside(pool, r))) {
+            quota_want_no_lane(&r->quota);
             continue;
         }
-        while (wants_lane(pool, r) && limits_take_connect(&r->limits, now_ms)) {
-            struct lane *l = lane_open(r, pool->loop, &pool_lane_ops, pool,
-                                       pool->rx, sizeof(pool->rx));
-
-            list_append(&r->lanes, &l->node);
-            r->lanes_live++;
-            r->lanes_connecting++;
-        }
+        open_lanes(pool, r, now_ms);
     }
+}
+
+static int64_t longest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 int64_t pool_wait_ms(struct pool *pool, int64_t now_ms)
@@ -213,14 +239,16 @@ int64_t pool_wait_ms(struct pool *pool, int64_t now_ms)
     }
     for (size_t i = 0; i < pool->relay_count; i++) {
         struct relay *r = pool->relays[i];
-        int64_t wait_ms = limits_wait_ms(&r->limits, now_ms);
+        int64_t wait_ms = quota_wait_ms(&r->quota, now_ms);
 
-        if (!has_letters(pool) && r->lanes_live >= r->settings.lanes_min) {
+        if (!has_letters(pool) &&
+            quota_lanes_used(&r->quota) >= r->settings.lanes_min) {
             continue;
         }
-        if (wants_lane(pool, r) &&
-            limits_connect_wait_ms(&r->limits, now_ms) > wait_ms) {
-            wait_ms = limits_connect_wait_ms(&r->limits, now_ms);
+        if (wants_lane(pool, r)) {
+            wait_ms =
+                longest(wait_ms, quota_connect_wait_ms(&r->quota, now_ms));
+            wait_ms = longest(wait_ms, r->is_short ? SHORT_MS : 0);
         }
         if (wait_ms > 0 && (least_ms < 0 || wait_ms < least_ms)) {
             least_ms = wait_ms;
@@ -229,11 +257,50 @@ int64_t pool_wait_ms(struct pool *pool, int64_t now_ms)
     return least_ms;
 }
 
+/* The lane that is missed least: one without letters, or else any. */
+static struct lane *find_spare(const struct relay *r)
+{
+    struct list_node *node = list_first(&r->lanes);
+    struct lane *spare = NULL;
+
+    while (node != NULL) {
+        struct lane *l = LIST_OF(node, struct lane, node);
+
+        if (l->state == LANE_READY ||
+            (l->state == LANE_SENDING && spare == NULL)) {
+            spare = l;
+        }
+        node = list_after(&r->lanes, node);
+    }
+    return spare;
+}
+
+void pool_yield_lanes(struct pool *pool, int64_t now_ms)
+{
+    for (size_t i = 0; i < pool->relay_count; i++) {
+        struct relay *r = pool->relays[i];
+        struct lane *spare = NULL;
+
+        /* One at a time: those that are closing still count. */
+        if ((int)r->lanes.count > r->lanes_live ||
+            !quota_must_yield(&r->quota, now_ms)) {
+            continue;
+        }
+        spare = find_spare(r);
+        if (spare != NULL) {
+            log_debug("lane yielded", "relay=%s lane=%d", r->settings.name,
+                      spare->id);
+            lane_drain(spare);
+        }
+    }
+}
+
 /* Letters for one relay: what its lanes can take, and lanes to come. */
 static double relay_room(struct relay *r, int64_t now_ms)
 {
     struct list_node *node = list_first(&r->lanes);
-    int more = limits_lanes(&r->limits) - r->lanes_live + r->lanes_connecting;
+    int more = quota_lanes(&r->quota) - quota_lanes_used(&r->quota) +
+               r->lanes_connecting;
     double room = 0;
 
     while (node != NULL) {
@@ -243,7 +310,7 @@ static double relay_room(struct relay *r, int64_t now_ms)
     if (more > 0) {
         room += (double)more * relay_window(r);
     }
-    return limits_letters(&r->limits, now_ms, room);
+    return quota_letters(&r->quota, now_ms, room);
 }
 
 size_t pool_room(struct pool *pool)

@@ -31,13 +31,12 @@ static void alarm_person(struct pool *pool, struct relay *r, int64_t now_ms,
 static void pause_relay(struct pool *pool, struct relay *r, int64_t now_ms,
                         const char *text)
 {
-    int64_t ms = limits_pause(&r->limits, now_ms);
-    bool was_paused = r->is_paused;
+    bool is_news = false;
+    int64_t ms = quota_pause(&r->quota, now_ms, &is_news);
 
-    r->is_paused = true;
     r->doubts = 0;
     relay_set_trouble(r, "%s", text);
-    if (!was_paused) {
+    if (is_news) {
         log_error("relay paused", "relay=%s seconds=%d why=\"%s\"",
                   r->settings.name, (int)(ms / 1000), text);
         r->alarmed_ms = 0; /* a pause is always told */
@@ -47,8 +46,8 @@ static void pause_relay(struct pool *pool, struct relay *r, int64_t now_ms,
 
 static void slow_relay(struct relay *r, int64_t now_ms, const char *text)
 {
-    bool was_resting = limits_rest_ms(&r->limits, now_ms) > 0;
-    int64_t ms = limits_slower(&r->limits, now_ms);
+    bool was_resting = quota_rest_ms(&r->quota, now_ms) > 0;
+    int64_t ms = quota_slower(&r->quota, now_ms);
 
     if (!was_resting) {
         relay_window_halve(r);
@@ -61,15 +60,15 @@ static void slow_relay(struct relay *r, int64_t now_ms, const char *text)
 static void fail_relay(struct pool *pool, struct relay *r, int64_t now_ms,
                        const char *text)
 {
-    int64_t ms =
-        limits_failed(&r->limits, now_ms, r->lanes_live - r->lanes_connecting);
+    int64_t ms = quota_failed(&r->quota, now_ms);
+    int failures = quota_failures(&r->quota);
 
     relay_set_trouble(r, "%s", text);
     log_warn("relay cannot be used",
              "relay=%s failures=%d rest_ms=%d "
              "why=\"%s\"",
-             r->settings.name, r->limits.failures, (int)ms, text);
-    if (r->limits.failures == FAILURES_ALARM) {
+             r->settings.name, failures, (int)ms, text);
+    if (failures == FAILURES_ALARM) {
         alarm_person(pool, r, now_ms, text);
     }
 }

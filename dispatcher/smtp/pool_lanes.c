@@ -40,22 +40,19 @@ static bool lane_take(struct lane *l, struct parcel *p, struct buf *content)
 {
     struct pool *pool = l->owner;
     struct relay *r = l->relay;
-    int64_t now_ms = 0;
+    bool is_counted = quota_has_rate(&r->quota);
 
-    if (pool->is_draining) {
+    if (pool->is_draining ||
+        (is_counted && !quota_take_letter(&r->quota, clock_monotonic_ms()))) {
         return false;
-    }
-    if (r->limits.second.per_ms > 0 || r->limits.minute.per_ms > 0) {
-        now_ms = clock_monotonic_ms();
-        if (!limits_take_letter(&r->limits, now_ms)) {
-            return false;
-        }
     }
     if (!take_aside(l, p, content)) {
         if (pool->is_dry ||
             pool->ops->next(pool->ctx, p, content) != POOL_NEXT_GIVEN) {
             pool->is_dry = true;
-            limits_give_letter(&r->limits);
+            if (is_counted) {
+                quota_give_letter(&r->quota);
+            }
             return false;
         }
     }
@@ -101,11 +98,9 @@ static void count_sent(struct relay *r)
 {
     r->counts.sent++;
     r->doubts = 0;
-    r->is_paused = false;
     r->gears.times = r->counts.sent % 100000 ? r->gears.times : 0;
     relay_window_grow(r);
-    limits_accepted(&r->limits,
-                    r->limits.grow_at_ms > 0 ? clock_monotonic_ms() : 0);
+    quota_accepted(&r->quota);
 }
 
 static void lane_judged(struct lane *l, void *letter, const struct judgement *j,
@@ -126,7 +121,7 @@ static void lane_judged(struct lane *l, void *letter, const struct judgement *j,
         return;
     }
     if (j->scope == SCOPE_LETTER && o->code != 0) {
-        limits_alive(&r->limits);
+        quota_alive(&r->quota);
     }
     pool->ops->done(pool->ctx, letter, o, r);
 }
@@ -171,9 +166,8 @@ static void lane_changed(struct lane *l, enum lane_state from)
     r->lanes_live += (int)is_live(l->state) - (int)is_live(from);
     r->lanes_connecting +=
         (int)is_connecting(l->state) - (int)is_connecting(from);
-    if (is_connecting(from) && l->state == LANE_READY) {
-        limits_proven(&r->limits, r->lanes_live - r->lanes_connecting);
-    }
+    quota_working(&r->quota, r->lanes_live - r->lanes_connecting,
+                  is_connecting(from) && l->state == LANE_READY);
     if (l->state != LANE_CLOSED) {
         return;
     }

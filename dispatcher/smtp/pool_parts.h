@@ -26,12 +26,14 @@ struct pool {
     void *ctx;
     struct relay **relays;
     size_t relay_count;
-    struct list dirty;  /* lanes that have output, or may have room */
-    struct list closed; /* lanes to be freed */
-    struct list aside;  /* struct put_aside */
-    ev_prepare turn;    /* fed, never started: one turn a round */
-    ev_timer tick;      /* looks at all lanes; runs while there are any */
-    ev_timer later;     /* a relay may be used again */
+    struct quota_board *board; /* of the host's workers; NULL = alone */
+    int worker;                /* our index on it */
+    struct list dirty;         /* lanes that have output, or may have room */
+    struct list closed;        /* lanes to be freed */
+    struct list aside;         /* struct put_aside */
+    ev_prepare turn;           /* fed, never started: one turn a round */
+    ev_timer tick;  /* looks at all lanes; runs while there are any */
+    ev_timer later; /* a relay may be used again */
     bool is_turn_due;
     bool is_dry;    /* next said there is none */
     bool was_fed;   /* letters were taken in this turn */
@@ -51,6 +53,8 @@ extern const struct lane_ops pool_lane_ops;
 /* pool_choice.c: which relay, which lane, how many. */
 void pool_fill(struct pool *pool, int64_t now_ms);
 void pool_open_lanes(struct pool *pool, int64_t now_ms);
+/* Closes lanes that other workers of this host should have. */
+void pool_yield_lanes(struct pool *pool, int64_t now_ms);
 /* Milliseconds until something may be possible that is not now; -1 = never. */
 int64_t pool_wait_ms(struct pool *pool, int64_t now_ms);
 /* True when relay r is used for letters now. */

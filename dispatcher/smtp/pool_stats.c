@@ -31,9 +31,9 @@ void pool_relay_counts(const struct pool *pool, size_t index,
         node = list_after(&r->lanes, node);
     }
     out->in_flight = r->in_flight;
-    out->lanes_allowed = limits_lanes(&r->limits);
+    out->lanes_allowed = quota_lanes(&r->quota);
     out->window = relay_window(r);
-    out->rest_ms = limits_rest_ms(&r->limits, now_ms);
+    out->rest_ms = quota_rest_ms(&r->quota, now_ms);
     out->health = relay_health(r, now_ms);
 }
 

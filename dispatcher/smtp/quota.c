@@ -312,8 +312,9 @@ static int count_before(const struct quota_row *row,
             continue;
         }
         count += other->lanes < me->lanes ||
-                 (other->lanes == me->lanes && is_waiting(me, now_ms) &&
-                  other->wants_since_ms < me->wants_since_ms);
+                 (other->lanes == me->lanes &&
+                  (!is_waiting(me, now_ms) ||
+                   other->wants_since_ms < me->wants_since_ms));
     }
     return count;
 }
@@ -418,8 +419,7 @@ static bool should_yield(const struct quota_row *row,
 
         if (other != me && is_waiting(other, now_ms) &&
             (other->lanes + 2 <= me->lanes ||
-             (other->lanes < me->lanes &&
-              now_ms - me->lanes_since_ms >= TURN_MS))) {
+             (other->lanes == 0 && now_ms - me->lanes_since_ms >= TURN_MS))) {
             return true;
         }
     }

@@ -55,9 +55,9 @@ static char *copy(const char *text)
     return text_is_set(text) ? mem_strdup(text) : NULL;
 }
 
-void relay_init(struct relay *r, const struct relay_settings *s, int64_t now_ms)
+struct limits_settings relay_limits(const struct relay_settings *s)
 {
-    struct limits_settings limits = {
+    return (struct limits_settings){
         .letters_per_s = s->rate_per_s,
         .letters_per_min = s->rate_per_min,
         .connects_per_s = s->connect_rate_per_s,
@@ -67,6 +67,11 @@ void relay_init(struct relay *r, const struct relay_settings *s, int64_t now_ms)
         .rest_max_ms = s->rest_max_ms,
         .pause_ms = s->pause_ms,
     };
+}
+
+void relay_init(struct relay *r, const struct relay_settings *s, int64_t now_ms)
+{
+    struct limits_settings limits = relay_limits(s);
 
     *r = (struct relay){.settings = *s, .window = 1};
     r->settings.name = copy(s->name);
@@ -83,8 +88,8 @@ void relay_init(struct relay *r, const struct relay_settings *s, int64_t now_ms)
     r->settings.port = relay_settings_port(s);
     r->window_slow = s->window_max;
     r->gears.best = GEAR_AUTO;
-    limits_init(&r->limits, &limits, now_ms,
-                (uint64_t)now_ms * 2654435761u + (uint64_t)getpid());
+    quota_init(&r->quota, &limits, now_ms,
+               (uint64_t)now_ms * 2654435761u + (uint64_t)getpid());
     list_init(&r->lanes);
 }
 
@@ -109,15 +114,16 @@ void relay_release(struct relay *r)
     wipe(r->settings.user);
     wipe(r->settings.password);
     wipe(r->settings.token);
+    quota_release(&r->quota);
     *r = (struct relay){.window = 1};
 }
 
 enum relay_health relay_health(const struct relay *r, int64_t now_ms)
 {
-    if (limits_rest_ms(&r->limits, now_ms) == 0) {
+    if (quota_rest_ms(&r->quota, now_ms) == 0) {
         return RELAY_UP;
     }
-    return r->is_paused ? RELAY_PAUSED : RELAY_RESTING;
+    return quota_is_paused(&r->quota) ? RELAY_PAUSED : RELAY_RESTING;
 }
 
 const char *relay_where(const struct relay *r, char *memory, size_t size)

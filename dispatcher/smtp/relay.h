@@ -16,7 +16,7 @@
 #include "base/list.h"
 #include "base/problems.h"
 #include "smtp/ehlo.h"
-#include "smtp/limits.h"
+#include "smtp/quota.h"
 #include "smtp/verdict.h"
 
 enum relay_tls {
@@ -154,19 +154,19 @@ struct connector;
 
 struct relay {
     struct relay_settings settings; /* strings are ours */
-    struct limits limits;
-    struct ehlo ehlo; /* of the newest connection */
-    bool is_known;    /* ehlo is valid */
+    struct quota quota; /* what it may be given; shared with other workers */
+    struct ehlo ehlo;   /* of the newest connection */
+    bool is_known;      /* ehlo is valid */
     struct relay_gears gears;
     double window;      /* letters in flight that a streamed lane may have */
     double window_slow; /* above it, growth is by one a round */
-    bool is_paused;     /* until the rest of limits is over */
     int64_t alarmed_ms; /* when a person was last told; 0 = never */
     int doubts;         /* policy refusals since a letter was taken */
     double share;       /* letters taken / weight: the least goes first */
     struct list lanes;
     int lanes_live;       /* of them, connecting or able to take letters */
     int lanes_connecting; /* of them, not ready yet */
+    bool is_short;        /* a connection is wanted that others have */
     struct connector *connector;
     struct relay_counts counts;
     size_t in_flight;  /* letters */
@@ -178,6 +178,9 @@ void relay_init(struct relay *r, const struct relay_settings *s,
                 int64_t now_ms);
 /* Secrets are wiped. */
 void relay_release(struct relay *r);
+
+/* What limits.h wants to know of s. */
+struct limits_settings relay_limits(const struct relay_settings *s);
 
 enum relay_health relay_health(const struct relay *r, int64_t now_ms);
 /* "smtp.example.com:587" or the path of the socket. */

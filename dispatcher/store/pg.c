@@ -16,6 +16,10 @@
  * What may be believed: in READY, conn is connected and non-blocking, the io
  * watcher is active, and is_sent says whether the head is on the wire. In all
  * other states the list is empty: pg_query refuses, lose() has answered.
+ *
+ * Answers come from the loop, never from within pg_query: a statement that
+ * cannot even be sent marks the connection (is_broken) and on_io loses it in
+ * the same round of the loop.
  */
 #include "store/pg.h"
 
@@ -66,6 +70,7 @@ struct pg {
     bool is_preparing;   /* what is on the wire is the head's PREPARE */
     bool is_copying;     /* the head's data is going out */
     bool is_dispatching; /* inside answer(): do not recurse */
+    bool is_broken;      /* to be lost as soon as the loop runs */
     struct map prepared; /* address of sql -> itself */
     int rest_ms;
 };
@@ -120,11 +125,16 @@ static void request_free(struct request *r)
     mem_free(r);
 }
 
+/*
+ * While connecting, the watcher always starts anew: libpq closes the socket of
+ * an address that refuses, and the next address may get the same number. The
+ * loop would wait for the closed one.
+ */
 static void watch(struct pg *pg, int events)
 {
     int fd = PQsocket(pg->conn);
 
-    if (ev_is_active(&pg->io) && pg->io.fd == fd &&
+    if (pg->state == PG_READY && ev_is_active(&pg->io) && pg->io.fd == fd &&
         (pg->io.events & (EV_READ | EV_WRITE)) == events) {
         return;
     }
@@ -144,6 +154,7 @@ static void hang_up(struct pg *pg)
     pg->is_sent = false;
     pg->is_preparing = false;
     pg->is_copying = false;
+    pg->is_broken = false;
     map_clear(&pg->prepared);
 }
 
@@ -235,6 +246,16 @@ static void on_settings(void *ctx, const PGresult *result, const char *error)
     }
 }
 
+/* libpq would write notices to standard error, in several lines. */
+static void on_notice(void *ctx, const char *text)
+{
+    const struct pg *pg = ctx;
+    char *words = one_line(text);
+
+    log_debug("database notice", "pg=\"%s\" text=\"%s\"", pg->name, words);
+    mem_free(words);
+}
+
 static void connected(struct pg *pg)
 {
     ev_timer_stop(pg->loop, &pg->timer);
@@ -242,9 +263,7 @@ static void connected(struct pg *pg)
     pg->rest_ms = REST_FIRST_MS;
     watch(pg, EV_READ);
     enter(pg, PG_READY);
-    if (!pg_simple(pg, session_settings, on_settings, pg)) {
-        return; /* lost again; lose() has told */
-    }
+    (void)!pg_simple(pg, session_settings, on_settings, pg); /* it is READY */
     pg->hooks.on_ready(pg->ctx);
 }
 
@@ -259,17 +278,20 @@ static void poll_connect(struct pg *pg)
     }
 }
 
+/* Ours come first, so that the operator's conninfo goes over them. A standby
+ * is of no use, be it the former primary: snapshots mean nothing there. */
 static void connect_now(struct pg *pg)
 {
-    const char *const keys[] = {"dbname",
-                                "fallback_application_name",
+    const char *const keys[] = {"fallback_application_name",
                                 "keepalives_idle",
                                 "keepalives_interval",
                                 "keepalives_count",
                                 "tcp_user_timeout",
+                                "target_session_attrs",
+                                "dbname",
                                 NULL};
-    const char *const values[] = {pg->conninfo, pg->name, "5", "2",
-                                  "3",          "10000",  NULL};
+    const char *const values[] = {pg->name, "5",          "2",          "3",
+                                  "10000",  "read-write", pg->conninfo, NULL};
 
     enter(pg, PG_CONNECTING);
     pg->conn = PQconnectStartParams(keys, values, 1);
@@ -277,6 +299,7 @@ static void connect_now(struct pg *pg)
         lose(pg, pg->conn ? PQerrorMessage(pg->conn) : "out of memory");
         return;
     }
+    PQsetNoticeProcessor(pg->conn, on_notice, pg);
     ev_timer_set(&pg->timer, CONNECT_TIMEOUT_S, 0.0);
     ev_timer_start(pg->loop, &pg->timer);
     /* The documentation says: behave as if it had asked for writing. */
@@ -438,12 +461,19 @@ static int send_query(struct pg *pg, struct request *r)
            (r->on_row == NULL || PQsetSingleRowMode(pg->conn));
 }
 
+/* Nothing can be sent any more: on_io will lose the connection. */
+static void break_off(struct pg *pg)
+{
+    pg->is_broken = true;
+    ev_feed_event(pg->loop, &pg->io, EV_CUSTOM);
+}
+
 static void flush(struct pg *pg)
 {
     int left = PQflush(pg->conn);
 
     if (left < 0) {
-        lose(pg, PQerrorMessage(pg->conn));
+        break_off(pg);
         return;
     }
     watch(pg, left > 0 ? EV_READ | EV_WRITE : EV_READ);
@@ -456,7 +486,7 @@ static void send_head(struct pg *pg)
     struct request *r = NULL;
     int ok = 0;
 
-    if (n == NULL || pg->is_sent || pg->is_dispatching ||
+    if (n == NULL || pg->is_sent || pg->is_dispatching || pg->is_broken ||
         pg->state != PG_READY) {
         return;
     }
@@ -464,7 +494,7 @@ static void send_head(struct pg *pg)
     ok = r->kind == REQUEST_QUERY ? send_query(pg, r)
                                   : PQsendQuery(pg->conn, r->sql);
     if (!ok) {
-        lose(pg, PQerrorMessage(pg->conn));
+        break_off(pg);
         return;
     }
     pg->is_sent = true;
@@ -485,7 +515,7 @@ static void push_copy(struct pg *pg, struct request *r)
         }
         put = PQputCopyData(pg->conn, r->data.data + r->data_sent, (int)piece);
         if (put < 0) {
-            lose(pg, PQerrorMessage(pg->conn));
+            break_off(pg);
             return;
         }
         if (put == 0) {
@@ -500,7 +530,7 @@ static void push_copy(struct pg *pg, struct request *r)
         flush(pg);
         return;
     case 0: watch(pg, EV_READ | EV_WRITE); return;
-    default: lose(pg, PQerrorMessage(pg->conn)); return;
+    default: break_off(pg); return;
     }
 }
 
@@ -554,7 +584,6 @@ static void finish_head(struct pg *pg)
     send_head(pg);
 }
 
-/* Takes what has arrived; false when the connection was lost. */
 static void hand_row(struct pg *pg, struct request *r, PGresult *row)
 {
     pg->is_dispatching = true;
@@ -563,10 +592,11 @@ static void hand_row(struct pg *pg, struct request *r, PGresult *row)
     PQclear(row);
 }
 
+/* Takes what has arrived; false when the connection was lost. */
 static bool take_results(struct pg *pg)
 {
     while (pg->state == PG_READY && pg->is_sent && !pg->is_copying &&
-           !PQisBusy(pg->conn)) {
+           !pg->is_broken && !PQisBusy(pg->conn)) {
         struct request *r =
             LIST_OF(list_first(&pg->requests), struct request, node);
         PGresult *result = PQgetResult(pg->conn);
@@ -586,7 +616,7 @@ static bool take_results(struct pg *pg)
             }
         }
     }
-    return pg->state == PG_READY;
+    return pg->state == PG_READY && !pg->is_broken;
 }
 
 static void on_io(struct ev_loop *loop, struct ev_io *io, int events)
@@ -598,7 +628,8 @@ static void on_io(struct ev_loop *loop, struct ev_io *io, int events)
         poll_connect(pg);
         return;
     }
-    if ((events & EV_READ) != 0 && !PQconsumeInput(pg->conn)) {
+    if (pg->is_broken ||
+        ((events & EV_READ) != 0 && !PQconsumeInput(pg->conn))) {
         lose(pg, PQerrorMessage(pg->conn));
         return;
     }

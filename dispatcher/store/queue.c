@@ -8,10 +8,13 @@
  */
 #include "store/queue.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/embed.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,6 +22,7 @@
 
 static const double DRIFT_EVERY_S = 2.0;
 static const double SETTLE_PAUSE_S = 1.0;
+static const double LEASE_PAUSE_S = 1.0;
 
 const char *queue_sql(const char *name)
 {
@@ -48,8 +52,49 @@ static void tell_when_ready(struct queue *q)
     if (queue_is_ready(q) && !q->was_ready) {
         q->was_ready = true;
         q->hooks.on_ready(q->ctx);
+        if (!list_is_empty(&q->held)) {
+            queue_renew(q); /* letters may wait for it: see queue_is_sure */
+        }
         settle_next(q);
     }
+}
+
+/* A parent of this host that was killed is seen for a while in the database,
+ * but not here. */
+static bool is_running(int pid)
+{
+    return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+}
+
+static void on_others(void *ctx, const PGresult *result, const char *error)
+{
+    struct queue *q = ctx;
+    int count = 1;
+
+    if (error != NULL) {
+        log_debug("worker not seen", "why=\"%s\"", error);
+        return;
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        bool is_here = pg_get_bool(result, row, 0);
+
+        count += !is_here || is_running(pg_get_int32(result, row, 1));
+    }
+    if (q->hooks.on_parents != NULL) {
+        q->hooks.on_parents(q->ctx, count);
+    }
+}
+
+/* False when the connection is lost. */
+static bool say_alive(struct queue *q)
+{
+    struct pg_params p = {0};
+
+    pg_param_int64(&p, q->worker_id);
+    pg_param_text(&p, q->host);
+    pg_param_int32(&p, (int32_t)getpid());
+    pg_param_int32(&p, (int32_t)q->settings.parent_pid);
+    return pg_query(q->reading, queue_sql("worker_seen"), &p, on_others, q);
 }
 
 static void on_registered(void *ctx, const PGresult *result, const char *error)
@@ -61,6 +106,7 @@ static void on_registered(void *ctx, const PGresult *result, const char *error)
         return;
     }
     q->worker_id = pg_get_int64(result, 0, 0);
+    (void)!say_alive(q);
     tell_when_ready(q);
 }
 
@@ -97,22 +143,27 @@ static void give_back_rest(struct queue *q)
     buf_release(&ids);
 }
 
-static void on_read_ready(void *ctx)
+static void ask_registration(struct queue *q)
 {
-    struct queue *q = ctx;
     struct pg_params p = {0};
-    char host[256] = "";
 
-    if (q->worker_id != 0) {
-        give_back_rest(q);
-        return;
-    }
-    gethostname(host, sizeof(host) - 1);
-    pg_param_text(&p, host);
+    pg_param_text(&p, q->host);
     pg_param_int32(&p, (int32_t)getpid());
+    pg_param_int32(&p, (int32_t)q->settings.parent_pid);
     if (!pg_query(q->reading, queue_sql("worker_start"), &p, on_registered,
                   q)) {
         log_debug("worker not registered", "why=\"connection lost\"");
+    }
+}
+
+static void on_read_ready(void *ctx)
+{
+    struct queue *q = ctx;
+
+    if (q->worker_id == 0) {
+        ask_registration(q);
+    } else {
+        give_back_rest(q);
     }
 }
 
@@ -137,12 +188,26 @@ static void on_settle_pause(struct ev_loop *loop, struct ev_timer *timer,
     settle_next(timer->data);
 }
 
+/* The end of it is enough: the next turn of the loop leases again. */
+static void on_lease_pause(struct ev_loop *loop, struct ev_timer *timer,
+                           int events)
+{
+    (void)events;
+    ev_timer_stop(loop, timer);
+}
+
 static void on_drift_timer(struct ev_loop *loop, struct ev_timer *timer,
                            int events)
 {
+    struct queue *q = timer->data;
+
     (void)loop;
     (void)events;
-    drift_write(timer->data);
+    drift_write(q);
+    if (q->worker_id == 0 && pg_is_ready(q->reading) &&
+        pg_pending(q->reading) == 0) {
+        ask_registration(q); /* it was refused; the reason may have gone */
+    }
 }
 
 struct queue *queue_new(struct ev_loop *loop,
@@ -157,6 +222,7 @@ struct queue *queue_new(struct ev_loop *loop,
     q->settings = *settings;
     q->hooks = *hooks;
     q->ctx = ctx;
+    gethostname(q->host, sizeof(q->host) - 1);
     list_init(&q->held);
     list_init(&q->settling);
     map_init(&q->drift);
@@ -169,6 +235,8 @@ struct queue *queue_new(struct ev_loop *loop,
     ev_init(&q->settle_pause, on_settle_pause);
     q->settle_pause.repeat = SETTLE_PAUSE_S;
     q->settle_pause.data = q;
+    ev_init(&q->lease_pause, on_lease_pause);
+    q->lease_pause.repeat = LEASE_PAUSE_S;
     return q;
 }
 
@@ -186,11 +254,13 @@ void queue_free(struct queue *q)
     if (q == NULL) {
         return;
     }
-    ev_timer_stop(q->loop, &q->drift_timer);
-    ev_timer_stop(q->loop, &q->settle_pause);
     q->hooks = deaf_hooks; /* nobody listens any more */
-    pg_free(q->reading);
+    /* The reading one last: what is being settled asks whether it is ready. */
     pg_free(q->writing);
+    pg_free(q->reading);
+    ev_timer_stop(q->loop, &q->drift_timer);
+    ev_timer_stop(q->loop, &q->settle_pause); /* its answers start them */
+    ev_timer_stop(q->loop, &q->lease_pause);
     drift_release(q);
     mem_free(q);
 }
@@ -209,26 +279,69 @@ bool queue_is_leasing(const struct queue *q)
     return q->is_leasing;
 }
 
+static void on_let_go(void *ctx, const PGresult *result, const char *error)
+{
+    (void)ctx;
+    (void)result;
+    if (error != NULL) {
+        log_debug("batches not given back", "why=\"%s\"", error);
+    }
+}
+
+/* Ends the leases of these batches. On a lost connection give_back_rest does
+ * it later. */
+static void let_go(struct queue *q, const struct buf *ids)
+{
+    struct pg_params p = {0};
+
+    pg_param_int64(&p, q->worker_id);
+    pg_param_binary(&p, ids);
+    if (!pg_query(q->reading, queue_sql("give_back"), &p, on_let_go, q)) {
+        log_debug("batches not given back", "why=\"connection lost\"");
+    }
+}
+
+/* The batches of the group could not be fetched. Those of an earlier life are
+ * kept: they will be asked for again, and nobody else may send them before. */
+static void drop_group(struct queue *q)
+{
+    struct buf ids;
+
+    buf_init(&ids, 0);
+    pg_array_begin(&ids, PG_TYPE_INT8, q->group.count);
+    for (size_t i = 0; i < q->group.count; i++) {
+        struct pending *p = &q->group.items[i];
+
+        pg_array_int64(&ids, p->batch->id);
+        map_release(&p->recipients);
+        map_release(&p->events);
+        q->payload_bytes -= p->batch->payload_bytes;
+        batch_free(p->batch);
+    }
+    if (q->group.count > 0 && !q->is_taking_over) {
+        let_go(q, &ids);
+    }
+    q->group.count = 0;
+    buf_release(&ids);
+    ev_timer_again(q->loop, &q->lease_pause); /* the reason may last */
+}
+
 /* The group is complete, or never will be. */
 static void hand_over(struct queue *q)
 {
     struct batch *batches[GROUP_MAX];
     size_t count = 0;
 
-    for (size_t i = 0; i < q->group.count; i++) {
-        struct pending *p = &q->group.items[i];
-
-        if (q->group.is_broken) {
-            /* The lease runs out, or the worker's next life renews it. */
-            map_release(&p->recipients);
-            map_release(&p->events);
-            q->payload_bytes -= p->batch->payload_bytes;
-            batch_free(p->batch);
-            continue;
-        }
-        rows_finish(p);
-        list_append(&q->held, &p->batch->leased);
-        batches[count++] = p->batch;
+    if (q->group.is_broken) {
+        drop_group(q);
+    }
+    if (list_is_empty(&q->held)) {
+        q->sure_until_ms = q->asked_ms + q->settings.lease_ms;
+    }
+    for (; count < q->group.count; count++) {
+        batches[count] = q->group.items[count].batch;
+        rows_finish(&q->group.items[count]);
+        list_append(&q->held, &batches[count]->leased);
     }
     q->is_leasing = false;
     if (q->hooks.on_batches != NULL) {
@@ -384,12 +497,19 @@ static void on_leased(void *ctx, const PGresult *result, const char *error)
     fetched_one(q, NULL);
 }
 
+/* Not at once after a failure. */
+static bool may_ask(const struct queue *q)
+{
+    return queue_is_ready(q) && !q->is_leasing &&
+           !ev_is_active(&q->lease_pause);
+}
+
 bool queue_lease(struct queue *q, size_t count)
 {
     struct pg_params p = {0};
     struct buf urgencies;
 
-    if (!queue_is_ready(q) || q->is_leasing) {
+    if (!may_ask(q)) {
         return false;
     }
     buf_init(&urgencies, 0);
@@ -402,6 +522,8 @@ bool queue_lease(struct queue *q, size_t count)
     pg_param_int32(&p, (int32_t)(count < GROUP_MAX ? count : GROUP_MAX));
     pg_param_binary(&p, &urgencies);
     pg_param_text(&p, "-infinity");
+    q->is_taking_over = false;
+    q->asked_ms = clock_monotonic_ms();
     q->is_leasing = pg_query(q->reading, queue_sql("lease"), &p, on_leased, q);
     buf_release(&urgencies);
     return q->is_leasing;
@@ -414,7 +536,7 @@ bool queue_take_over(struct queue *q, const struct queue_claim *claims,
     struct buf ids;
     struct buf epochs;
 
-    if (!queue_is_ready(q) || q->is_leasing || count > GROUP_MAX) {
+    if (!may_ask(q) || count > GROUP_MAX) {
         return false;
     }
     buf_init(&ids, 0);
@@ -429,6 +551,8 @@ bool queue_take_over(struct queue *q, const struct queue_claim *claims,
     pg_param_int32(&p, q->settings.lease_ms);
     pg_param_binary(&p, &ids);
     pg_param_binary(&p, &epochs);
+    q->is_taking_over = true;
+    q->asked_ms = clock_monotonic_ms();
     q->is_leasing =
         pg_query(q->reading, queue_sql("take_over"), &p, on_leased, q);
     buf_release(&ids);
@@ -445,13 +569,15 @@ static void on_peeked(void *ctx, const PGresult *result, const char *error)
     queue_peeked peeked = q->peeked;
 
     q->peeked = NULL;
-    if (error == NULL && PQntuples(result) == 1) {
-        sight.has_events = pg_get_bool(result, 0, 0);
-        sight.has_fanouts = pg_get_bool(result, 0, 1);
-        sight.has_due = pg_get_int64(result, 0, 2) > 0;
-        sight.waiting = pg_get_int64(result, 0, 3);
-        sight.is_ahead = pg_get_bool(result, 0, 4);
+    if (error != NULL || PQntuples(result) != 1) {
+        log_debug("no look", "why=\"%s\"", error ? error : "no route row");
+        return; /* nothing was seen, which is not: there is nothing */
     }
+    sight.has_events = pg_get_bool(result, 0, 0);
+    sight.has_fanouts = pg_get_bool(result, 0, 1);
+    sight.has_due = pg_get_int64(result, 0, 2) > 0;
+    sight.waiting = pg_get_int64(result, 0, 3);
+    sight.is_ahead = pg_get_bool(result, 0, 4);
     peeked(q->peek_ctx, &sight);
 }
 
@@ -477,9 +603,11 @@ static void on_renewed(void *ctx, const PGresult *result, const char *error)
     struct queue *q = ctx;
     struct map ours;
 
+    q->is_renewing = false;
     if (error != NULL) {
         return; /* the next renewal comes before the lease runs out */
     }
+    q->sure_until_ms = q->renewal_ms + q->settings.lease_ms;
     map_init(&ours);
     for (int row = 0; row < PQntuples(result); row++) {
         map_put_id(&ours, pg_get_int64(result, row, 0), q);
@@ -488,22 +616,15 @@ static void on_renewed(void *ctx, const PGresult *result, const char *error)
          n = list_after(&q->held, n)) {
         struct batch *b = LIST_OF(n, struct batch, leased);
 
-        if (b->is_renewing && map_get_id(&ours, b->id) == NULL) {
+        /* One without open letters may just be gone: it is being settled. */
+        if (b->is_renewing && b->open_count > 0 &&
+            map_get_id(&ours, b->id) == NULL) {
             log_warn("lease lost", "batch=%lld", (long long)b->id);
             b->is_lost = true;
         }
         b->is_renewing = false;
     }
     map_release(&ours);
-}
-
-static void on_seen(void *ctx, const PGresult *result, const char *error)
-{
-    (void)ctx;
-    (void)result;
-    if (error != NULL) {
-        log_debug("worker not seen", "why=\"%s\"", error);
-    }
 }
 
 static void ask_renewal(struct queue *q)
@@ -528,32 +649,28 @@ static void ask_renewal(struct queue *q)
     pg_param_int32(&p, q->settings.lease_ms);
     pg_param_binary(&p, &ids);
     pg_param_binary(&p, &epochs);
-    if (!pg_query(q->reading, queue_sql("renew"), &p, on_renewed, q)) {
-        log_debug("leases not renewed", "why=\"connection lost\"");
-    }
+    q->renewal_ms = clock_monotonic_ms();
+    q->is_renewing =
+        pg_query(q->reading, queue_sql("renew"), &p, on_renewed, q);
     buf_release(&ids);
     buf_release(&epochs);
 }
 
 void queue_renew(struct queue *q)
 {
-    struct pg_params p = {0};
-
-    if (!queue_is_ready(q)) {
-        return;
-    }
-    pg_param_int64(&p, q->worker_id);
-    if (!pg_query(q->reading, queue_sql("worker_seen"), &p, on_seen, q)) {
-        return;
-    }
-    if (!list_is_empty(&q->held)) {
+    if (queue_is_ready(q) && say_alive(q) && !list_is_empty(&q->held) &&
+        !q->is_renewing) {
         ask_renewal(q);
     }
 }
 
+bool queue_is_sure(const struct queue *q)
+{
+    return clock_monotonic_ms() < q->sure_until_ms;
+}
+
 void queue_give_back(struct queue *q, struct batch **batches, size_t count)
 {
-    struct pg_params p = {0};
     struct buf ids;
 
     buf_init(&ids, 0);
@@ -563,11 +680,8 @@ void queue_give_back(struct queue *q, struct batch **batches, size_t count)
         queue_forget(q, batches[i]);
         batch_free(batches[i]);
     }
-    pg_param_int64(&p, q->worker_id);
-    pg_param_binary(&p, &ids);
-    if (count > 0 &&
-        !pg_query(q->reading, queue_sql("give_back"), &p, on_seen, q)) {
-        log_debug("batches not given back", "why=\"connection lost\"");
+    if (count > 0) {
+        let_go(q, &ids);
     }
     buf_release(&ids);
 }
@@ -597,7 +711,7 @@ static void on_stopped(void *ctx, const PGresult *result, const char *error)
 {
     struct queue *q = ctx;
 
-    on_seen(q, result, error);
+    on_let_go(q, result, error);
     q->said_goodbye(q->goodbye_ctx, error == NULL && q->is_rest_let_go);
 }
 
@@ -605,7 +719,7 @@ static void on_all_let_go(void *ctx, const PGresult *result, const char *error)
 {
     struct queue *q = ctx;
 
-    on_seen(q, result, error);
+    on_let_go(q, result, error);
     q->is_rest_let_go = error == NULL;
 }
 

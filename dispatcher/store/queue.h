@@ -33,6 +33,8 @@ struct queue_settings {
                               payload_max; what is beyond waits */
     size_t batch_memory;   /* cap of one batch's arena */
     bool keep_all_replies; /* false: only of letters that were not sent */
+    int parent_pid;        /* of the workers that share memory with this one;
+                              our own when there are none */
 };
 
 enum settle_result {
@@ -57,6 +59,9 @@ struct queue_hooks {
     /* The batch is still the hook's: free it or settle it again. */
     void (*on_settled)(void *ctx, struct batch *batch,
                        enum settle_result result);
+    /* So many parents, on any host, have live workers, ours included: told
+     * once the worker is registered and with every queue_renew. */
+    void (*on_parents)(void *ctx, int count);
 };
 
 struct queue *queue_new(struct ev_loop *loop,
@@ -69,14 +74,16 @@ void queue_free(struct queue *q);
 bool queue_is_ready(const struct queue *q);
 /* A lease is under way: on_batches will be called. */
 bool queue_is_leasing(const struct queue *q);
-/* Leases up to count batches; false when not ready or already leasing. */
+/* Leases up to count batches; false when not ready, already leasing, or for a
+ * second after a failure. */
 bool queue_lease(struct queue *q, size_t count);
 /* Takes over batches whose lease names an earlier worker, by id and epoch,
  * whoever owns them; those that somebody else has taken meanwhile are left
  * out. Answered by on_batches, with old epochs in batch->claimed_epoch. */
 bool queue_take_over(struct queue *q, const struct queue_claim *claims,
                      size_t count);
-/* Asks on the read connection whether a batch is due or an event waits. */
+/* Asks on the read connection whether a batch is due or an event waits. peeked
+ * is not called when the question failed. */
 struct queue_sight {
     bool has_events;  /* to route */
     bool has_fanouts; /* to step */
@@ -97,9 +104,13 @@ void queue_settle(struct queue *q, struct batch *batch);
 size_t queue_settling(const struct queue *q);
 /* Lets go of batches of which nothing was begun; frees them. */
 void queue_give_back(struct queue *q, struct batch **batches, size_t count);
-/* Moves the end of the lease of all batches held; is_lost is set in those that
- * turn out to be somebody else's. */
+/* Says that the worker is alive, which has to be said every 10 s, and moves
+ * the end of the lease of all batches held; is_lost is set in those that turn
+ * out to be somebody else's. */
 void queue_renew(struct queue *q);
+/* No lease of the batches held can have run out: by our own clock, whatever
+ * became of the connection. Else no letter may be begun. */
+bool queue_is_sure(const struct queue *q);
 
 /* Empties old leaves of the logs and forgets what is long done; to be called
  * about once a minute, by any worker. */

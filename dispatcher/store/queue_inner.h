@@ -36,8 +36,14 @@ struct queue {
     struct pg *reading;
     struct pg *writing;
     int64_t worker_id; /* 0 = not registered yet */
+    char host[256];    /* our name in the list of workers */
     bool was_ready;
     bool is_leasing;
+    bool is_taking_over;   /* the lease under way is an earlier life's */
+    bool is_renewing;      /* one at a time: each answer speaks of all held */
+    int64_t asked_ms;      /* monotonic: the lease under way, or the last */
+    int64_t renewal_ms;    /* the renewal */
+    int64_t sure_until_ms; /* the earliest end of a lease of those held */
     struct group group;
     struct list held;     /* batches by their node `leased` */
     size_t payload_bytes; /* of all batches held and being fetched */
@@ -52,6 +58,7 @@ struct queue {
     size_t settled_answers;
     bool settle_failed;
     struct ev_timer settle_pause; /* after a transaction that failed */
+    struct ev_timer lease_pause;  /* after a lease or fetch that failed */
 
     struct map drift; /* "type\0key" -> struct drift * */
     struct ev_timer drift_timer;

@@ -407,7 +407,8 @@ class DispatchCase(unittest.TestCase):
         return psql(self.dsn, text)
 
     def value(self, text):
-        return value(self.dsn, text)
+        rows = self.sql(text)
+        return rows[0][0] if rows else None
 
     def number(self, text):
         return int(self.value(text))

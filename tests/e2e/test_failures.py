@@ -209,6 +209,8 @@ class Database(harness.DispatchCase):
     def test_not_there_at_the_end(self):
         """SIGTERM while the database is away: the journal remembers."""
         self.dispatcher.settings["worker.grace"] = "1s"
+        # A lease whose answer was lost with the connection runs out.
+        self.dispatcher.settings["worker.lease"] = "5s"
         self.dispatcher.write_config()
         process = self.dispatcher.start()
         self.wait_accepted(self.count // 5)

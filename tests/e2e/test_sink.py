@@ -598,10 +598,10 @@ class Strictness(SinkCase):
     def test_one_refused_chunk_is_a_probe(self):
         with Sink() as sink:
             for _ in range(2):
-                client = sink.connect()
-                client.send(b"BDAT 6 LAST\r\nxxxx\r\nRSET\r\n" + mail())
-                self.assertEqual(client.codes(5), [503, 250, 250, 250, 250])
-                client.say("QUIT")
+                with sink.connect() as client:
+                    client.send(b"BDAT 6 LAST\r\nxxxx\r\nRSET\r\n" + mail())
+                    self.assertEqual(client.codes(5), [503, 250, 250, 250, 250])
+                    client.say("QUIT")
             summary = sink.stop()
         self.assertEqual(self.offences(summary), [])
         self.assertEqual(summary["bdat_probes"], 2)
