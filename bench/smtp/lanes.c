@@ -216,6 +216,7 @@ static bool settle_settings(struct relay_settings *s,
     s->ca_file = o->ca_file;
     s->verify = o->ca_file != NULL;
     if (o->timeout_ms > 0) {
+        s->timeouts.connect_ms = o->timeout_ms;
         s->timeouts.command_ms = o->timeout_ms;
         s->timeouts.data_ms = o->timeout_ms;
         s->timeouts.block_ms = o->timeout_ms;

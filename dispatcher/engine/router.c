@@ -6,11 +6,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/route.h"
 
-enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000 };
+enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000, REST_MS = 1000 };
 
 struct router {
     struct route *route;
@@ -23,8 +24,10 @@ struct router {
     int step_events; /* halved by an error, doubled by success */
     bool wants_step;
     bool wants_fanout;
-    bool is_fanning;   /* the step under way is a fan-out */
-    char *skip_reason; /* the next step skips one event */
+    bool is_fanning;         /* the step under way is a fan-out */
+    int64_t step_after_ms;   /* not before: a failure that may last */
+    int64_t fanout_after_ms; /* the same for fan-outs */
+    char *skip_reason;       /* the next step skips one event */
     struct router_counts counts;
 };
 
@@ -82,28 +85,22 @@ static void on_fault(void *ctx, const char *what, const char *why)
               "type=%s why=\"%s\"", what, why);
 }
 
-/* Class 42: the statement itself is wrong (a table is gone, a right is
- * missing), so that no event is to blame and none must be set aside. */
-static bool is_nobodys_fault(const char *error)
-{
-    return strstr(error, "(SQLSTATE 42") != NULL;
-}
-
-/* A step raised an error: smaller, and in the end without the culprit. */
+/* A step raised an error: smaller, and in the end without the culprit. Where
+ * no event is to blame, the same again, after a rest. */
 static void mend(struct router *r, const struct route_step *step)
 {
     if (step->is_lost) {
-        r->wants_step = true;
-        return;
+        return; /* still wanted */
     }
-    if (r->is_fanning || r->skip_reason != NULL ||
-        is_nobodys_fault(step->error)) {
-        log_error("a routing step failed", "why=\"%s\"", step->error);
+    if (r->is_fanning || r->skip_reason != NULL || step->is_blameless) {
+        log_error("a routing step failed", "fanout=%s why=\"%s\"",
+                  r->is_fanning ? "yes" : "no", step->error);
+        *(r->is_fanning ? &r->fanout_after_ms : &r->step_after_ms) =
+            clock_monotonic_ms() + REST_MS;
         mem_free(r->skip_reason);
         r->skip_reason = NULL;
         return;
     }
-    r->wants_step = true;
     if (r->step_events > 1) {
         r->step_events /= 2;
         log_warn("a routing step failed, trying a smaller one",
@@ -238,18 +235,21 @@ bool router_has_work(const struct router *r)
 
 bool router_turn(struct router *r, bool is_ahead)
 {
+    int64_t now_ms = clock_monotonic_ms();
+    bool may_step = r->wants_step && now_ms >= r->step_after_ms;
+
     if (!router_is_ready(r) || router_is_busy(r) || is_ahead) {
         return false;
     }
     /* Small events first: a giant one waits for the gaps between them. */
-    r->is_fanning = !r->wants_step && r->wants_fanout;
+    r->is_fanning = !may_step && r->wants_fanout;
     if (r->is_fanning) {
-        return route_run_fanout(r->route);
+        return now_ms >= r->fanout_after_ms && route_run_fanout(r->route);
     }
-    if (r->wants_step && r->skip_reason != NULL) {
+    if (may_step && r->skip_reason != NULL) {
         return route_run_skip(r->route, r->skip_reason);
     }
-    return r->wants_step && route_run_step(r->route, r->step_events);
+    return may_step && route_run_step(r->route, r->step_events);
 }
 
 const char *router_role_name(const struct router *r, int role_id)

@@ -81,10 +81,13 @@ static void on_peeked(void *ctx, const struct queue_sight *sight)
     struct worker *w = ctx;
 
     w->ahead = sight->waiting;
-    if (sight->is_ahead) {
+    if (sight->is_ahead && !w->has_told_ahead) {
         log_error("the database was restored from a dump: its transaction "
                   "ids mean nothing here, nothing can be routed",
                   "mend=\"run sql/queries/reseat.sql while no worker runs\"");
+    }
+    w->has_told_ahead = sight->is_ahead;
+    if (sight->is_ahead) {
         return;
     }
     if (sight->has_due) {
@@ -129,7 +132,6 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 static void start_running(struct worker *w)
 {
-    w->has_recovered = true;
     w->wants_lease = true;
     enter(w, WORKER_RUNNING);
 }
@@ -138,7 +140,9 @@ static void on_queue_ready(void *ctx)
 {
     struct worker *w = ctx;
 
-    if (w->state == WORKER_STARTING && !recover_begin(w)) {
+    /* A take-over that is under way ends in on_batches. */
+    if (w->state == WORKER_STARTING && !queue_is_leasing(w->queue) &&
+        !recover_begin(w)) {
         start_running(w);
     }
 }
@@ -147,12 +151,11 @@ static void on_batches(void *ctx, struct batch **batches, size_t count,
                        bool is_failed)
 {
     struct worker *w = ctx;
-    bool is_recovery = w->state == WORKER_STARTING && !w->has_recovered;
 
     if (is_failed) {
-        return; /* the next look leases, or recovers, again */
+        return; /* leased again, or recovered by on_poll, after a pause */
     }
-    if (is_recovery) {
+    if (w->state == WORKER_STARTING) {
         recover_end(w, batches, count);
         start_running(w);
     } else {

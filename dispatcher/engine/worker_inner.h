@@ -41,7 +41,7 @@ struct worker {
     struct list batches; /* that are not being settled, by node */
     size_t begun_count;  /* letters that lanes have */
     bool wants_lease;    /* batches may be due */
-    bool has_recovered;  /* the journal of an earlier life is worked off */
+    bool has_told_ahead; /* of a database from another cluster's future */
     int64_t ahead;       /* letters known to wait in batches */
     int parents;         /* with live workers; relays' limits are divided */
     int64_t found_ms;    /* when there was something to do last */
@@ -79,7 +79,8 @@ void letters_release_batch(struct batch *batch);
 
 /* Opens the journal by settings; warns when there is none. */
 struct journal *recover_open(const struct settings *settings, int index);
-/* Asks for the batches of an earlier life; false when there are none. */
+/* Asks for the batches of an earlier life; false when there are none. (True
+ * also when it cannot be asked just now: call it again.) */
 bool recover_begin(struct worker *w);
 /* Their batches have come (or not): what did not come is forgotten. */
 void recover_end(struct worker *w, struct batch **batches, size_t count);

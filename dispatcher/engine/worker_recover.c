@@ -69,9 +69,11 @@ bool recover_begin(struct worker *w)
     if (count == 0) {
         return false;
     }
-    log_info("an earlier life of this worker left batches", "batches=%zu",
-             count);
-    return queue_take_over(w->queue, claims, count);
+    if (queue_take_over(w->queue, claims, count)) {
+        log_info("an earlier life of this worker left batches", "batches=%zu",
+                 count);
+    }
+    return true;
 }
 
 /* The record of a batch that came back goes on under its new epoch. */

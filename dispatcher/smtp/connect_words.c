@@ -51,9 +51,22 @@ static const struct trouble {
      "look at the relay's log"}, /* any other */
 };
 
-static const struct trouble *find_trouble(CURLcode rc)
+/* libcurl drops the connection when a reply is already there before TLS has
+ * begun: it would count as said under TLS (CVE-2011-0411). */
+static const struct trouble smuggled = {
+    CURLE_WEIRD_SERVER_REPLY, PLACE_STARTTLS, true,
+    "bytes behind the reply to STARTTLS, nothing was sent",
+    "somebody between here and the relay may be changing what is said; look "
+    "at the relay's software and at what is on the way, or set tls to "
+    "implicit"};
+
+static const struct trouble *find_trouble(const struct link *l, CURLcode rc)
 {
     const struct trouble *t = troubles;
+
+    if (rc == CURLE_WEIRD_SERVER_REPLY && l->greetings > 1) {
+        return &smuggled;
+    }
 
     while (t->rc != rc && t->rc != CURLE_OK) {
         t++;
@@ -78,7 +91,7 @@ void link_describe(const struct link *l, CURLcode rc,
                    struct link_result *result)
 {
     const struct relay_settings *s = l->settings;
-    const struct trouble *t = find_trouble(rc);
+    const struct trouble *t = find_trouble(l, rc);
     const char *detail = l->error[0] ? l->error : curl_easy_strerror(rc);
     char memory[REPLY_TEXT_MAX];
     char *text = NULL;

@@ -231,6 +231,9 @@ int64_t limits_failed(struct limits *l, int64_t now_ms, int open)
 int64_t limits_slower(struct limits *l, int64_t now_ms)
 {
     int64_t ms = l->settings.rest_ms;
+    int64_t most_ms = l->settings.rest_max_ms < SLOW_LAST_MS
+                          ? l->settings.rest_max_ms
+                          : SLOW_LAST_MS;
 
     /* What was in flight when it asked asks again: that is one request. */
     if (limits_rest_ms(l, now_ms) > 0) {
@@ -239,14 +242,14 @@ int64_t limits_slower(struct limits *l, int64_t now_ms)
     if (now_ms - l->slowed_ms > SLOW_FORGET_MS) {
         l->slowdowns = 0;
     }
-    for (int i = 0; i < l->slowdowns && ms < SLOW_LAST_MS; i++) {
+    for (int i = 0; i < l->slowdowns && ms < most_ms; i++) {
         ms *= 2;
     }
     l->slowdowns++;
     l->slowed_ms = now_ms;
     l->grow_at_ms = now_ms + GROW_PAUSE_MS;
     l->lanes = l->lanes / 2 < 1 ? 1 : l->lanes / 2;
-    return rest(l, now_ms, ms < SLOW_LAST_MS ? ms : SLOW_LAST_MS);
+    return rest(l, now_ms, ms < most_ms ? ms : most_ms);
 }
 
 int64_t limits_pause(struct limits *l, int64_t now_ms)

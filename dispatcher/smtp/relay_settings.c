@@ -2,6 +2,8 @@
  * relay_settings - what an operator may say about a relay, and what of it
  * cannot work or is not safe.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <strings.h>
 
 #include "smtp/relay.h"
@@ -109,14 +111,23 @@ int relay_settings_port(const struct relay_settings *s)
     return is_set(s->user) ? 587 : 25;
 }
 
+/* 127.0.0.0/8, and not a name like 127.example.org. */
+static bool is_loopback_v4(const char *host)
+{
+    struct in_addr address;
+
+    return inet_pton(AF_INET, host, &address) == 1 &&
+           ntohl(address.s_addr) >> 24 == 127;
+}
+
 bool relay_settings_is_local(const struct relay_settings *s)
 {
     if (is_set(s->unix_path)) {
         return true;
     }
     return is_set(s->host) &&
-           (strcasecmp(s->host, "localhost") == 0 ||
-            strncmp(s->host, "127.", 4) == 0 || strcmp(s->host, "::1") == 0);
+           (strcasecmp(s->host, "localhost") == 0 || is_loopback_v4(s->host) ||
+            strcmp(s->host, "::1") == 0 || strcmp(s->host, "[::1]") == 0);
 }
 
 /* Letters, digits and what names and addresses need: nothing that could

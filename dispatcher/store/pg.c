@@ -278,8 +278,9 @@ static void poll_connect(struct pg *pg)
     }
 }
 
-/* Ours come first, so that the operator's conninfo goes over them. A standby
- * is of no use, be it the former primary: snapshots mean nothing there. */
+/* Ours come first, so that the operator's conninfo goes over them; all but the
+ * encoding, which templates and mail rely on. A standby is of no use, be it the
+ * former primary: snapshots mean nothing there. */
 static void connect_now(struct pg *pg)
 {
     const char *const keys[] = {"fallback_application_name",
@@ -289,9 +290,11 @@ static void connect_now(struct pg *pg)
                                 "tcp_user_timeout",
                                 "target_session_attrs",
                                 "dbname",
+                                "client_encoding",
                                 NULL};
-    const char *const values[] = {pg->name, "5",          "2",          "3",
-                                  "10000",  "read-write", pg->conninfo, NULL};
+    const char *const values[] = {pg->name,     "5",     "2",
+                                  "3",          "10000", "read-write",
+                                  pg->conninfo, "UTF8",  NULL};
 
     enter(pg, PG_CONNECTING);
     pg->conn = PQconnectStartParams(keys, values, 1);
@@ -322,6 +325,50 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
     } else {
         connect_now(pg);
     }
+}
+
+/* ---- errors ---------------------------------------------------------------
+ */
+
+static const char sqlstate_mark[] = " (SQLSTATE ";
+
+enum { SQLSTATE_LEN = 5 };
+
+const char *pg_sqlstate(const char *error)
+{
+    size_t tail = sizeof(sqlstate_mark) - 1 + SQLSTATE_LEN + 1;
+    size_t len = strlen(error);
+
+    if (len < tail || strncmp(error + len - tail, sqlstate_mark,
+                              sizeof(sqlstate_mark) - 1) != 0) {
+        return "";
+    }
+    return error + len - SQLSTATE_LEN - 1;
+}
+
+/* Classes of PostgreSQL's documentation, appendix A. A statement that takes
+ * too long (57014) is not among them: fewer data may help it. */
+bool pg_is_passing(const char *error)
+{
+    static const char *const heads[] = {
+        "08",  /* connection */
+        "25",  /* transaction state: read only, or timed out while idle */
+        "28",  /* authorization */
+        "40",  /* rolled back: deadlock, serialization */
+        "53",  /* no disk, no memory, too many connections */
+        "55",  /* object not as required: locked, in use */
+        "57P", /* an operator intervened */
+        "58",  /* the system under the server */
+        "XX",  /* inside the server */
+    };
+    const char *state = pg_sqlstate(error);
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        if (strncmp(state, heads[i], strlen(heads[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- statements -------------------------------------------------------------
@@ -548,8 +595,8 @@ static void keep_result(struct request *r, PGresult *result)
             char *words = one_line(PQresultErrorMessage(result));
             const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-            r->error =
-                mem_printf("%s (SQLSTATE %s)", words, code ? code : "?????");
+            r->error = mem_printf("%s%s%s)", words, sqlstate_mark,
+                                  code ? code : "?????");
             mem_free(words);
         }
         PQclear(result);

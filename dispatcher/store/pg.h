@@ -70,6 +70,15 @@ void pg_param_text(struct pg_params *p, const char *text);
 /* A binary value built by a pg_array; it must live until pg_query returns. */
 void pg_param_binary(struct pg_params *p, const struct buf *value);
 
+/* The five characters of the SQLSTATE at the end of an answer's error; "" when
+ * there is none. (The words before it may hold anything.) */
+const char *pg_sqlstate(const char *error);
+/*
+ * The error speaks of the state of the server, not of the statement or the
+ * data: the same may succeed later.
+ */
+bool pg_is_passing(const char *error);
+
 /* name appears in application_name and in the log. Nothing happens yet. */
 struct pg *pg_new(struct ev_loop *loop, const char *conninfo, const char *name,
                   const struct pg_hooks *hooks, void *ctx);

@@ -162,6 +162,8 @@ static void on_read_ready(void *ctx)
 
     if (q->worker_id == 0) {
         ask_registration(q);
+    } else if (q->is_taking_over) {
+        tell_when_ready(q); /* it will be asked for again: keep it */
     } else {
         give_back_rest(q);
     }
@@ -225,6 +227,7 @@ struct queue *queue_new(struct ev_loop *loop,
     gethostname(q->host, sizeof(q->host) - 1);
     list_init(&q->held);
     list_init(&q->settling);
+    q->settle_max = 1;
     map_init(&q->drift);
     q->reading = pg_new(loop, settings->dsn, "postbatch lease", &read_hooks, q);
     q->writing =
@@ -334,6 +337,8 @@ static void hand_over(struct queue *q)
 
     if (q->group.is_broken) {
         drop_group(q);
+    } else {
+        q->is_taking_over = false;
     }
     if (list_is_empty(&q->held)) {
         q->sure_until_ms = q->asked_ms + q->settings.lease_ms;
@@ -522,7 +527,6 @@ bool queue_lease(struct queue *q, size_t count)
     pg_param_int32(&p, (int32_t)(count < GROUP_MAX ? count : GROUP_MAX));
     pg_param_binary(&p, &urgencies);
     pg_param_text(&p, "-infinity");
-    q->is_taking_over = false;
     q->asked_ms = clock_monotonic_ms();
     q->is_leasing = pg_query(q->reading, queue_sql("lease"), &p, on_leased, q);
     buf_release(&urgencies);

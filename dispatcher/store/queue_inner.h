@@ -55,8 +55,10 @@ struct queue {
     struct batch *settled[SETTLE_MAX]; /* in the transaction under way */
     bool settled_held[SETTLE_MAX];
     size_t settled_count;
+    size_t settle_max; /* one after a failure, doubled up to SETTLE_MAX */
     size_t settled_answers;
     bool settle_failed;
+    char copy_sql[256]; /* of the transaction under way */
     struct ev_timer settle_pause; /* after a transaction that failed */
     struct ev_timer lease_pause;  /* after a lease or fetch that failed */
 

@@ -8,7 +8,8 @@
  * adds nothing and says so; then none of that batch's letters goes into the
  * ledger, because its new owner writes them. If anything fails, the whole
  * transaction does, and every batch in it is offered again (SETTLE_AGAIN):
- * the outcomes are still in memory.
+ * the outcomes are still in memory. The next transaction then has one batch
+ * only, so that one that can never be settled does not hold up the others.
  */
 #include <string.h>
 
@@ -17,12 +18,20 @@
 #include "base/mem.h"
 #include "store/queue_inner.h"
 
-static const char copy_sql[] =
-    "COPY postbatch.ledger (ring, at, batch_id, recipient_id, event_id, "
+/* The leaf is named, because finding it anew for every row costs more than
+ * writing the row. */
+static const char copy_format[] =
+    "COPY postbatch.ledger_%d (ring, at, batch_id, recipient_id, event_id, "
     "more_events, verdict, code, enhanced, role, attempt, reply) "
     "FROM STDIN (FORMAT binary)";
 
 enum { LEDGER_COLUMNS = 12, LEDGER_LEAVES = 32, DAY_S = 86400 };
+
+/* The leaf of the ledger for this moment: its day, modulo the leaves. */
+static int leaf_of(int64_t now_us)
+{
+    return (int)(now_us / 1000000 / DAY_S % LEDGER_LEAVES);
+}
 
 /* ---- the end of a transaction ------------------------------------------ */
 
@@ -38,6 +47,9 @@ static void finish(struct queue *q, bool is_committed)
     if (!is_committed) { /* not again at once: the reason may last */
         ev_timer_again(q->loop, &q->settle_pause);
     }
+    q->settle_max = !is_committed                ? 1
+                    : q->settle_max < SETTLE_MAX ? q->settle_max * 2
+                                                 : SETTLE_MAX;
     for (size_t i = 0; i < count; i++) {
         enum settle_result result = !is_committed
                                         ? SETTLE_AGAIN
@@ -123,7 +135,7 @@ static void put_row(struct buf *b, const struct letter *l, int64_t now_us,
                     const struct outcome *o, bool keeps_words)
 {
     pg_copy_row(b, LEDGER_COLUMNS);
-    pg_copy_int16(b, (int16_t)(now_us / 1000000 / DAY_S % LEDGER_LEAVES));
+    pg_copy_int16(b, (int16_t)leaf_of(now_us));
     pg_copy_int64(b, now_us - PG_EPOCH_US);
     pg_copy_int64(b, l->batch->origin);
     pg_copy_int64(b, l->recipient_id);
@@ -186,7 +198,8 @@ static bool copy_ledger(struct queue *q)
         }
     }
     pg_copy_end(&data);
-    is_queued = pg_copy(q->writing, copy_sql, &data, on_part, q);
+    snprintf(q->copy_sql, sizeof(q->copy_sql), copy_format, leaf_of(now_us));
+    is_queued = pg_copy(q->writing, q->copy_sql, &data, on_part, q);
     buf_release(&data);
     return is_queued;
 }
@@ -393,7 +406,7 @@ void settle_next(struct queue *q)
         ev_is_active(&q->settle_pause) || !queue_is_ready(q)) {
         return;
     }
-    while (q->settled_count < SETTLE_MAX &&
+    while (q->settled_count < q->settle_max &&
            (n = list_take(&q->settling)) != NULL) {
         q->settled[q->settled_count++] = LIST_OF(n, struct batch, node);
     }

@@ -20,8 +20,12 @@
 
 enum { ROLE_IDS_MAX = 1024 };
 
+static const double SETUP_PAUSE_S = 5.0;
+
 struct route {
+    struct ev_loop *loop;
     struct pg *pg;
+    struct ev_timer again; /* after a set-up that failed */
     struct route_settings settings;
     const struct route_type *types;
     size_t type_count;
@@ -80,6 +84,22 @@ static void on_pg_lost(void *ctx, const char *why)
 
     (void)why;
     r->is_ready = false;
+    ev_timer_stop(r->loop, &r->again);
+}
+
+/* The set-up failed for a reason that may pass: from the start, later. */
+static void set_up_later(struct route *r, const char *why)
+{
+    log_error("routing cannot begin", "retry_s=%.0f why=\"%s\"", SETUP_PAUSE_S,
+              why);
+    ev_timer_again(r->loop, &r->again);
+}
+
+static void on_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    (void)events;
+    ev_timer_stop(loop, timer);
+    on_pg_ready(timer->data);
 }
 
 struct route *route_new(struct ev_loop *loop,
@@ -95,6 +115,7 @@ struct route *route_new(struct ev_loop *loop,
     while (roles[role_count].name != NULL) {
         role_count++;
     }
+    r->loop = loop;
     r->settings = *settings;
     r->types = types;
     r->type_count = type_count;
@@ -103,6 +124,9 @@ struct route *route_new(struct ev_loop *loop,
     r->ctx = ctx;
     r->role_faults = mem_calloc(role_count + 1, sizeof(*r->role_faults));
     r->pg = pg_new(loop, settings->dsn, "postbatch router", &pg_hooks, r);
+    ev_init(&r->again, on_again);
+    r->again.repeat = SETUP_PAUSE_S;
+    r->again.data = r;
     return r;
 }
 
@@ -117,6 +141,7 @@ void route_free(struct route *r)
         return;
     }
     pg_free(r->pg);
+    ev_timer_stop(r->loop, &r->again);
     forget_statements(r);
     for (size_t i = 0; r->roles[i].name != NULL; i++) {
         mem_free(r->role_faults[i]);
@@ -287,8 +312,8 @@ static void on_synced(void *ctx, const PGresult *result, const char *error)
     struct route *r = ctx;
 
     if (error != NULL) {
-        if (result == NULL && pg_is_ready(r->pg)) {
-            r->hooks.on_fault(r->ctx, "event types", error);
+        if (pg_is_ready(r->pg)) {
+            set_up_later(r, error);
         }
         return;
     }
@@ -328,6 +353,10 @@ static void on_role_checked(void *ctx, const PGresult *result,
     if (error != NULL && !pg_is_ready(r->pg)) {
         return; /* not the role's fault; all begins again */
     }
+    if (error != NULL && pg_is_passing(error)) {
+        set_up_later(r, error); /* nor is this */
+        return;
+    }
     mem_free(r->role_faults[i]);
     r->role_faults[i] = mem_strdup(error);
     r->role_checked++;
@@ -366,6 +395,13 @@ static void note_error(struct route *r, const char *error)
     }
 }
 
+/* Class 42: the statement itself is wrong (a table is gone, a right is
+ * missing), so that no event is to blame and none must be set aside. */
+static bool is_blameless(const char *error)
+{
+    return pg_is_passing(error) || strncmp(pg_sqlstate(error), "42", 2) == 0;
+}
+
 static void on_done(void *ctx, const PGresult *result, const char *error)
 {
     struct route *r = ctx;
@@ -381,6 +417,7 @@ static void on_done(void *ctx, const PGresult *result, const char *error)
     r->step_error = NULL;
     step.error = words;
     step.is_lost = words != NULL && !pg_is_ready(r->pg);
+    step.is_blameless = words != NULL && is_blameless(words);
     r->is_busy = false;
     r->hooks.on_step(r->ctx, &step);
     mem_free(words);

@@ -61,6 +61,7 @@ struct route_step {
     bool is_locked_out; /* another router is at work */
     const char *error;  /* SQL error, or NULL */
     bool is_lost;       /* the connection broke: the error is not the events' */
+    bool is_blameless; /* nor is this one: the statement, a lock, a full disk */
 };
 
 struct route_settings {

@@ -77,19 +77,28 @@ pair AS MATERIALIZED (
   -- Who should hear of it, and by which role. Each event has a row without a
   -- role first, so that all else about this step can be read from here; these
   -- rows stand in the order in which the events were read. A recipient who
-  -- does not want the mail is NULL.
+  -- does not want the mail is NULL. Each EXISTS without a reference to the
+  -- pair is asked once a step: where there is nothing to look up, nothing is.
   SELECT p.phase, p.xid, p.event_id, p.reason, p.urgency, p.type_id,
          p.gather_max, x.role_id, o.place,
          CASE WHEN x.recipient_id IS NOT NULL
                AND x.recipient_id IS DISTINCT FROM p.originator_id
-               AND (SELECT true FROM postbatch.recipient AS r
-                     WHERE r.id = x.recipient_id AND r.state = 'inactive')
-                   IS NULL
+               AND (NOT EXISTS (SELECT FROM postbatch.recipient
+                                 WHERE state = 'inactive')
+                    OR (SELECT true FROM postbatch.recipient AS r
+                         WHERE r.id = x.recipient_id AND r.state = 'inactive')
+                       IS NULL)
                AND coalesce(
-                     (SELECT f.frequency FROM postbatch.preference AS f
-                       WHERE f.recipient_id = x.recipient_id
-                         AND f.type = p.type AND f.role = p.role_names[o.place]
-                         AND (f.scope IS NULL OR p.payload @> f.scope)),
+                     CASE WHEN EXISTS (SELECT FROM postbatch.preference
+                                        WHERE recipient_id IS NOT NULL)
+                          THEN (SELECT f.frequency
+                                  FROM postbatch.preference AS f
+                                 WHERE f.recipient_id = x.recipient_id
+                                   AND f.type = p.type
+                                   AND f.role = p.role_names[o.place]
+                                   AND (f.scope IS NULL
+                                        OR p.payload @> f.scope))
+                     END,
                      CASE WHEN EXISTS (SELECT FROM postbatch.preference
                                         WHERE recipient_id IS NULL)
                           THEN (SELECT f.frequency

@@ -111,7 +111,7 @@ class FullMatrix(unittest.TestCase):
         try:
             done = drive(*[s.port for s in sinks], seconds=120, gear=gear,
                          lanes=4, window=16, mails=3000, again=100, rest=5,
-                         timeout=2000, letters=True)
+                         timeout=500, letters=True)
             arrivals = [row for s in sinks for row in s.arrivals()]
         finally:
             summaries = [s.stop() for s in sinks]

@@ -29,7 +29,10 @@ def children(pid):
 class OneHost(harness.DispatchCase):
     keeps = ("log",)
     settings = (("worker.processes", "3"), ("relay.main.rate_per_s", "200"),
-                ("relay.main.lanes", "4"), ("router.step", "200"))
+                ("relay.main.lanes", "4"), ("router.step", "200"),
+                # What was leased a moment before a worker was killed and is
+                # not in its journal yet waits for the end of the lease.
+                ("worker.lease", "5s"))
 
     def test_rate_and_lanes_are_totals(self):
         self.recipients(50)
@@ -40,8 +43,8 @@ class OneHost(harness.DispatchCase):
         per_second = rates(self.sink.arrivals(), 1, 5)
         harness.measured("3 workers, rate_per_s = 200, lanes = 4: %s a second"
                          " after the first, %d connections at once" %
-                         (per_second, summary["connections_peak"]))
-        self.assertLessEqual(summary["connections_peak"], 4)
+                         (per_second, summary["max_concurrent"]))
+        self.assertLessEqual(summary["max_concurrent"], 4)
         for count in per_second[:-1]:
             self.assertLessEqual(count, 215)
         self.assertGreater(sum(per_second[:-1]), 4 * 160)
@@ -59,11 +62,11 @@ class OneHost(harness.DispatchCase):
         self.wait_accepted(400)
         for victim in children(parent.pid):
             os.kill(victim, signal.SIGKILL)
-        self.wait_accepted(count, seconds=60)
+        self.wait_accepted(count, seconds=30)
         self.assertTrue(wait_for(self.is_drained, "all settled"))
         summary = self.sink.summary()
         self.assertEqual(summary["distinct"], count)
-        self.assertLessEqual(summary["connections_peak"], 2)
+        self.assertLessEqual(summary["max_concurrent"], 2)
         # In flight on two lanes when they were killed, at most.
         self.assertLessEqual(summary["doubles"], 2 * 64)
 
@@ -76,7 +79,7 @@ class OneHost(harness.DispatchCase):
         self.dispatcher.start()
         self.wait_accepted(scaled(20000), seconds=60)
         summary = self.assert_each_once(scaled(20000))
-        self.assertEqual(summary["connections_peak"], 1)
+        self.assertEqual(summary["max_concurrent"], 1)
 
     def test_all_workers_learn_of_a_dead_relay_at_once(self):
         self.sink.stop()
@@ -129,7 +132,7 @@ class TwoHosts(harness.DispatchCase):
                          (500 / took))
         self.assertGreater(took, 3.5)  # buckets may have been full
         self.assertLess(took, 10 * harness.PATIENCE)
-        self.assertLessEqual(self.sink.summary()["connections_peak"], 4 + 2)
+        self.assertLessEqual(self.sink.summary()["max_concurrent"], 4 + 2)
         # One is killed: the other has the whole rate, as soon as it looks.
         for child in children(second.pid) + [second.pid]:
             os.kill(child, signal.SIGKILL)

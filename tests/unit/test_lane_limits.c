@@ -136,6 +136,10 @@ static void test_slower(void **state)
     assert_int_equal(limits_lanes(&l), 2);
     /* Long quiet: it begins anew. */
     assert_in_range(limits_slower(&l, 500000), 900, 1100);
+    /* Again and again, but never longer than the longest rest. */
+    for (int64_t now_ms = 510000; now_ms < 1000000; now_ms += 50000) {
+        assert_in_range(limits_slower(&l, now_ms), 900, 33000);
+    }
 }
 
 static void test_gears(void **state)

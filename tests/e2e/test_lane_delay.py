@@ -1,0 +1,45 @@
+"""A relay that answers the end of content after half a second: 32 lanes wait
+for it at once, and nothing else does.
+"""
+
+import unittest
+
+from harness import SANITIZED, Sink, measured
+from lanes import drive
+
+LANES = 32
+DELAY_S = 0.5
+BLOCK_MS = 100 if SANITIZED else 20
+
+
+class LaneDelay(unittest.TestCase):
+    def check(self, gear, rounds=8):
+        """Each lane has one letter at a time, so half a second a letter."""
+        mails = LANES * rounds
+        sink = Sink("--dot-delay", str(int(DELAY_S * 1000)))
+        try:
+            done = drive(sink.port, gear=gear, lanes=LANES, mails=mails,
+                         window=1, watch_loop=True).result
+        finally:
+            summary = sink.stop()
+        measured("%s: %.1f mails/s, loop blocked at most %.1f ms" %
+                 (gear, done["mails_per_s"], done["longest_block_ms"]))
+        self.assertEqual(done["sent"], mails)
+        self.assertEqual(summary["distinct"], mails)
+        self.assertEqual(summary["offences"], [])
+        self.assertLess(done["longest_block_ms"], BLOCK_MS)
+        # 2 a second for each lane would be all there is.
+        self.assertGreaterEqual(done["mails_per_s"], LANES * 1.9)
+
+    def test_lockstep(self):
+        self.check("lockstep")
+
+    def test_pipelined(self):
+        self.check("pipelined")
+
+    def test_streamed(self):
+        self.check("streamed")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,63 @@
+"""Every tenth recipient is refused: connections are kept all the same."""
+
+import unittest
+
+from harness import Sink, scaled
+from lanes import drive
+
+LANES = 4
+MAILS = scaled(10000)
+REPLIES = {
+    "550 5.1.1 No such user": ("failed", True),
+    "450 4.2.0 Mailbox busy": ("deferred", False),
+}
+
+
+class LaneRefusals(unittest.TestCase):
+    def check(self, gear, reply):
+        verdict, is_dead = REPLIES[reply]
+        sink = Sink("--fault", "rcpt@every:10=" + reply)
+        try:
+            done = drive(sink.port, gear=gear, lanes=LANES, mails=MAILS,
+                         letters=True)
+        finally:
+            summary = sink.stop()
+        refused = done.having(verdict)
+        self.assertEqual(len(refused), MAILS // 10)
+        self.assertEqual(done.having("sent"), set(range(MAILS)) - refused)
+        for letter in refused:
+            last = done.tries[letter][-1]
+            self.assertEqual((last["code"], last["suppress"]),
+                             (int(reply[:3]), is_dead))
+        self.assertEqual(done.result["tries"], MAILS)
+        self.assertEqual((summary["distinct"], summary["doubles"]),
+                         (MAILS - len(refused), 0))
+        self.assertEqual(summary["offences"], [])
+        self.assertLessEqual(summary["connections"], LANES)
+
+    def test_pipelined(self):
+        for reply in REPLIES:
+            with self.subTest(reply=reply):
+                self.check("pipelined", reply)
+
+    def test_streamed(self):
+        for reply in REPLIES:
+            with self.subTest(reply=reply):
+                self.check("streamed", reply)
+
+    def test_streamed_to_a_relay_that_needs_rset(self):
+        sink = Sink("--bdat-needs-rset", "--fault",
+                    "rcpt@every:10=550 5.1.1 No such user")
+        try:
+            done = drive(sink.port, gear="streamed", lanes=LANES,
+                         mails=MAILS).result
+        finally:
+            summary = sink.stop()
+        self.assertEqual((done["sent"], done["failed"]),
+                         (MAILS - MAILS // 10, MAILS // 10))
+        self.assertEqual(summary["offences"], [])
+        self.assertLessEqual(summary["connections"], LANES)
+
+
+if __name__ == "__main__":
+    unittest.main()
