@@ -5,8 +5,10 @@ CPU seconds are utime + stime of a process and of its children that have
 ended; WAL is the distance between two insert positions.
 """
 
+import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -26,6 +28,19 @@ def cpu_seconds(pid):
         return sum(int(x) for x in fields[11:15]) / TICK
     except (OSError, IndexError):
         return 0.0
+
+
+def used_cpu():
+    """CPU seconds of all children of this process that have ended."""
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime
+
+
+def smtp_source_program():
+    """Postfix's load generator, or None."""
+    return (shutil.which("smtp-source") or
+            ("/usr/sbin/smtp-source"
+             if os.path.exists("/usr/sbin/smtp-source") else None))
 
 
 def children(pid):
@@ -95,12 +110,13 @@ class Postgres:
                         "pg_current_wal_insert_lsn(), '0/0')::bigint"))
 
     def stop(self):
-        subprocess.run(["sh", self.script, "stop", self.directory],
+        subprocess.run(["sh", self.script, "remove", self.directory],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Sink:
+    """The project's own relay for tests and benchmarks."""
+
     def __init__(self, build, *options):
         self.directory = tempfile.mkdtemp(prefix="postbatch-bench-sink-")
         port_file = os.path.join(self.directory, "port")
@@ -110,28 +126,29 @@ class Sink:
              "127.0.0.1:0", "--port-file", port_file, "--summary",
              self.summary_file, "--count"] + list(options),
             stdout=subprocess.DEVNULL)
-        while not os.path.exists(port_file) or not open(port_file).read():
-            time.sleep(0.01)
-        self.port = int(open(port_file).read().split()[0].split(":")[-1])
-        self.pid = self.process.pid
+        self.port = int(self.wait_for(port_file).split()[0].split(":")[-1])
+
+    def wait_for(self, path, after=0):
+        """What the sink writes to a file later than after (ns)."""
+        while self.process.poll() is None:
+            if os.path.exists(path) and os.stat(path).st_mtime_ns > after:
+                with open(path) as f:
+                    text = f.read()
+                if text:
+                    return text
+            time.sleep(0.005)
+        raise RuntimeError("postbatch-sink: exit %d" % self.process.returncode)
 
     def summary(self):
         before = (os.stat(self.summary_file).st_mtime_ns
                   if os.path.exists(self.summary_file) else 0)
         self.process.send_signal(signal.SIGUSR1)
-        while not (os.path.exists(self.summary_file) and
-                   os.stat(self.summary_file).st_mtime_ns > before):
-            time.sleep(0.005)
-        with open(self.summary_file) as f:
-            return json.load(f)
+        return json.loads(self.wait_for(self.summary_file, before))
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
-        with open(self.summary_file) as f:
-            summary = json.load(f)
         shutil.rmtree(self.directory, ignore_errors=True)
-        return summary
 
 
 class Results:
@@ -143,16 +160,28 @@ class Results:
     def add(self, name, value, unit, note=""):
         self.rows.append({"name": name, "value": round(float(value), 3),
                           "unit": unit, "note": note})
-        print("  %-28s %12.1f %-8s %s" % (name, value, unit, note),
+        print("  %-36s %12.1f %-11s %s" % (name, value, unit, note),
               flush=True)
 
     def write(self, path):
+        """Puts the rows into the file at path. Rows of the same names are
+        replaced where they stand, those of other benchmarks stay."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path + ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.merge(path)
+        print("written: " + path)
+
+    def merge(self, path):
+        rows = {}
+        if os.path.exists(path):
+            with open(path) as f:
+                rows = {row["name"]: row for row in json.load(f)}
+        rows.update((row["name"], row) for row in self.rows)
         with open(path + ".new", "w") as f:
-            json.dump(self.rows, f, indent=2)
+            json.dump(list(rows.values()), f, indent=2)
             f.write("\n")
         os.replace(path + ".new", path)
-        print("written: " + path)
 
 
 def watch(process, every=0.05):

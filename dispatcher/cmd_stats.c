@@ -136,6 +136,10 @@ static int stats(const struct cmd_context *context, int argc, char **argv)
             return EX_USAGE;
         }
     }
+    if (optind != argc) {
+        fprintf(stderr, "usage: postbatch stats %s\n", cmd_stats.usage);
+        return EX_USAGE;
+    }
     admin = admin_open(context->settings->dsn);
     if (admin == NULL) {
         return EX_UNAVAILABLE;

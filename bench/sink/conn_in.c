@@ -56,7 +56,8 @@ static void take(struct conn *c, const char *bytes, size_t n, int64_t sent_us)
         session_feed(&c->session, bytes, n, early);
     }
     if (c->has_tls) {
-        take_tls(c, bytes, n, early);
+        /* Bytes of TLS itself, tickets among them, are no replies. */
+        take_tls(c, bytes, n, early && c->has_spoken);
     } else {
         session_feed(&c->session, bytes, n, early);
     }

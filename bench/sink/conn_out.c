@@ -90,6 +90,7 @@ static void push(struct conn *c, enum ending ending)
 {
     struct buf wire;
 
+    c->has_spoken = true;
     if (!c->has_tls) {
         conn_send(c, c->out.ready.data, c->out.ready.len, ending);
         buf_clear(&c->out.ready);
@@ -112,6 +113,7 @@ void conn_begin_tls(struct conn *c)
         return;
     }
     c->has_tls = true;
+    c->has_spoken = false;
 }
 
 /* Sends all replies that are due; asks to be woken for the next one. */

@@ -23,8 +23,9 @@ struct conn {
     struct outbox out;
     struct session session;
     struct tls tls;
-    bool has_tls;   /* TLS stands between link and session */
-    bool tls_first; /* the greeting waits for the handshake */
+    bool has_tls;    /* TLS stands between link and session */
+    bool has_spoken; /* a reply was given out since TLS began, if it did */
+    bool tls_first;  /* the greeting waits for the handshake */
     bool is_dead;
     bool input_over;    /* the client sends no more */
     bool lingers;       /* our end is closed; what comes is dropped */

@@ -107,6 +107,16 @@ void buf_u64(struct buf *b, unsigned long long value)
     buf_put(b, digits + at, sizeof(digits) - at);
 }
 
+void buf_i64(struct buf *b, long long value)
+{
+    if (value < 0) {
+        buf_putc(b, '-');
+        buf_u64(b, 0ULL - (unsigned long long)value);
+    } else {
+        buf_u64(b, (unsigned long long)value);
+    }
+}
+
 const char *buf_cstr(struct buf *b)
 {
     if (!buf_room(b, 1)) {

@@ -100,6 +100,8 @@ void buf_printf(struct buf *b, const char *format, ...)
 void buf_json(struct buf *b, struct span text);
 /* Decimal digits; quicker than buf_printf. */
 void buf_u64(struct buf *b, unsigned long long value);
+/* As buf_u64, with a minus sign where one is needed. */
+void buf_i64(struct buf *b, long long value);
 /* The bytes as a C string that lives until the next write; "" when broken. */
 const char *buf_cstr(struct buf *b);
 /* Gives the bytes away, NUL-terminated (caller frees), and empties b; NULL

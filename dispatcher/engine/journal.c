@@ -57,6 +57,10 @@ struct journal *journal_open(const char *path, char **why)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         return refuse(fd, path, "another worker uses it", why);
     }
+    if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+        close(fd); /* its last worker removed it while we waited to open it */
+        return journal_open(path, why);
+    }
     if (fstat(fd, &st) != 0 ||
         (st.st_size != 0 && st.st_size != (off_t)sizeof(*file))) {
         return refuse(fd, path,
@@ -64,8 +68,12 @@ struct journal *journal_open(const char *path, char **why)
                       "batches' leases have run out",
                       why);
     }
-    if (st.st_size == 0 && ftruncate(fd, sizeof(*file)) != 0) {
-        return refuse(fd, path, strerror(errno), why);
+    /* Real blocks: on a full disk a store into a hole would be a SIGBUS. */
+    if (st.st_size == 0) {
+        errno = posix_fallocate(fd, 0, sizeof(*file));
+        if (errno != 0) {
+            return refuse(fd, path, strerror(errno), why);
+        }
     }
     file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED) {
@@ -161,16 +169,20 @@ void journal_answered(struct journal_batch *b, uint32_t index,
 
 struct outcome journal_outcome(const struct journal_batch *b, uint32_t index)
 {
+    static const char words[] = "the worker ended before the reply was seen";
+    static const struct outcome unsure = {
+        .verdict = VERDICT_UNSURE,
+        .text = {words, sizeof(words) - 1},
+    };
     const struct journal_letter *l = &b->letters[index];
 
     switch ((enum journal_state)l->state) {
     case JOURNAL_WAITING: break;
-    case JOURNAL_BEGUN:
-        return (struct outcome){
-            .verdict = VERDICT_UNSURE,
-            .text = SPAN_LIT("the worker ended before the reply was seen"),
-        };
+    case JOURNAL_BEGUN: return unsure;
     case JOURNAL_ANSWERED:
+        if (l->verdict == VERDICT_NONE || l->verdict > VERDICT_SKIPPED) {
+            return unsure; /* no worker wrote this */
+        }
         return (struct outcome){
             .verdict = (enum verdict)l->verdict,
             .code = l->code,

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "engine/settings_table.h"
+#include "mail/address.h"
 
 #define DEFAULT_FILE "/etc/postbatch.ini"
 
@@ -144,6 +145,71 @@ static void derive(struct settings *s)
                                        : POSTBATCH_SHARE "/templates");
 }
 
+static void check_address(const char *name, const char *value,
+                          struct problems *problems)
+{
+    const char *why = "cannot be used";
+    enum address_kind kind = address_check(span_of(value), &why);
+
+    /* Our own address has to be one that every relay takes. */
+    if (value[0] != '\0' && kind != ADDRESS_OK) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0, "%s: the address %s",
+                     name,
+                     kind == ADDRESS_INVALID
+                         ? why
+                         : "must be ASCII; write a domain as xn--...");
+    }
+}
+
+/* What stands behind the @ of a Message-ID, or ends a List-Id. */
+static void check_domain(const char *name, const char *value,
+                         struct problems *problems)
+{
+    char *address = mem_printf("x@%s", value);
+
+    if (!address_is_valid(span_of(address))) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "%s is not a domain name", name);
+    }
+    mem_free(address);
+}
+
+static void check_url(const char *name, const char *value,
+                      struct problems *problems)
+{
+    bool is_web =
+        strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0;
+
+    for (const char *p = value; *p != '\0'; p++) {
+        is_web = is_web && (unsigned char)*p > ' ' && *p != 0x7f &&
+                 strchr("<>\"", *p) == NULL;
+    }
+    if (value[0] != '\0' && !is_web) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "%s is not an address that begins with http:// or "
+                     "https:// and holds no space",
+                     name);
+    }
+}
+
+/* What would otherwise fail every single letter, or spoil it. */
+static void check_mail(const struct settings *s, struct problems *problems)
+{
+    size_t before = problems->errors;
+
+    check_url("mail.site_url", s->site_url, problems);
+    check_url("mail.settings_url", s->settings_url, problems);
+    check_address("mail.from_email", s->from_email, problems);
+    if (problems->errors > before) {
+        return; /* the others may be made of it */
+    }
+    check_address("mail.envelope_from", s->envelope_from, problems);
+    check_domain("mail.domain", s->domain, problems);
+    if (strcmp(s->list_id, s->domain) != 0) {
+        check_domain("mail.list_id", s->list_id, problems);
+    }
+}
+
 const struct settings *settings_load(const char *path,
                                      const char *const *assignments,
                                      size_t count, struct problems *problems)
@@ -160,6 +226,7 @@ const struct settings *settings_load(const char *path,
         conf_read_assignment(h->conf, assignments[i], problems);
     }
     derive(&h->settings);
+    check_mail(&h->settings, problems);
     fill_relays(h, problems);
     if (problems->errors > 0) {
         settings_free(&h->settings);

@@ -177,7 +177,7 @@ static const struct conf_item relay_items[] = {
     NUMBER("relay", "priority", priority, "10", -1000, 1000,
            "Of the relays that are up, those with the highest are used."),
     NUMBER("relay", "weight", weight, "1", 1, 1000,
-           "Share among relays of the same priority."),
+           "Share among relays of the same priority, while each keeps up."),
     NUMBER("relay", "lanes_min", lanes_min, "0", 0, 1000,
            "Connections kept open without letters."),
     NUMBER("relay", "lanes", lanes_max, "4", 1, 1000,

@@ -129,6 +129,11 @@ void composer_free(struct composer *c)
     mem_free(c);
 }
 
+struct span composer_subject(const struct composer *c)
+{
+    return span_trim(buf_view(&c->subject));
+}
+
 void composer_set_role(struct composer *c, int id, const char *name)
 {
     if (id <= 0) {

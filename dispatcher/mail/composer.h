@@ -77,6 +77,10 @@ enum compose_result composer_write(struct composer *c, struct letter *letter,
                                    struct buf *out)
     __attribute__((warn_unused_result));
 
+/* The subject of the letter that was composed last, as its template gave it,
+ * without space around it. The bytes are the composer's until the next one. */
+struct span composer_subject(const struct composer *c);
+
 /* Frees event->parsed. To be called before the batch's arena goes, and before
  * the catalog does. */
 void event_release(struct event *event);

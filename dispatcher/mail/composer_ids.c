@@ -7,25 +7,15 @@
  */
 #include "mail/composer_state.h"
 
-void composer_put_id(struct buf *out, int64_t id)
-{
-    if (id < 0) {
-        buf_putc(out, '-');
-        buf_u64(out, 0ULL - (unsigned long long)id);
-    } else {
-        buf_u64(out, (unsigned long long)id);
-    }
-}
-
 /* pb.ORIGIN.RECIPIENT.EVENT@domain */
 static void put_message_id(struct composer *c, const struct letter *letter)
 {
     buf_puts(&c->ids, "pb.");
-    composer_put_id(&c->ids, letter->batch->origin);
+    buf_i64(&c->ids, letter->batch->origin);
     buf_putc(&c->ids, '.');
-    composer_put_id(&c->ids, letter->recipient->id);
+    buf_i64(&c->ids, letter->recipient->id);
     buf_putc(&c->ids, '.');
-    composer_put_id(&c->ids, letter->events[0]->id);
+    buf_i64(&c->ids, letter->events[0]->id);
     buf_putc(&c->ids, '@');
     buf_puts(&c->ids, c->settings.domain);
 }

@@ -65,8 +65,6 @@ struct letter_ids composer_ids(struct composer *c, const struct letter *letter);
 struct span composer_list(struct composer *c, const struct event_type *type);
 /* The moment of the letter's newest event, poison or not. */
 int64_t composer_date_us(const struct letter *letter);
-/* Decimal digits. */
-void composer_put_id(struct buf *out, int64_t id);
 
 /* Tells of an unknown key, if it is the first time. */
 struct drift {

@@ -185,7 +185,7 @@ static void own_headers(struct work *w)
 
         if (!event->is_poison && listed < IDS_LISTED) {
             buf_puts(values, listed++ ? " " : "");
-            composer_put_id(values, event->id);
+            buf_i64(values, event->id);
         }
     }
     add_header(w, SPAN_LIT("X-Postbatch-Event"), from);
@@ -273,7 +273,7 @@ static enum compose_result write_message(struct work *w, struct buf *out)
     const struct span list = composer_list(w->c, w->type);
     const struct letter_ids ids = composer_ids(w->c, w->letter);
     const size_t before = out->len;
-    const struct span subject = span_trim(buf_view(&c->subject));
+    const struct span subject = composer_subject(c);
     const struct message_parts parts = {
         .from_field = buf_view(&c->from),
         .to_name = w->letter->recipient->name,
@@ -316,7 +316,7 @@ static bool check_recipient(struct letter *letter)
         return false;
     }
     kind = address_check(to->email, &why);
-    if (kind == ADDRESS_OK || kind == ADDRESS_IDN_DOMAIN) {
+    if (kind != ADDRESS_INVALID) {
         return true;
     }
     text = arena_printf(arena, "the address %s", why ? why : "is not valid");

@@ -113,6 +113,18 @@ static void put_address(struct buf *out, struct span name, struct span display,
     }
 }
 
+/* A local part outside ASCII stands as it is (RFC 6532 section 3.2): the relay
+ * must be told of it, by SMTPUTF8, and the domain need not be converted. */
+static void put_recipient(struct buf *out, struct span display,
+                          struct span email)
+{
+    if (address_check(email, NULL) == ADDRESS_NEEDS_SMTPUTF8) {
+        encode_mailbox(out, SPAN_LIT("To"), display, email);
+    } else {
+        put_address(out, SPAN_LIT("To"), display, email);
+    }
+}
+
 /* --- extra fields ------------------------------------------------------- */
 
 #define LITERAL(text)                                                          \
@@ -242,7 +254,7 @@ static void put_headers(struct buf *out, const struct message_parts *m)
     } else {
         message_put_from(out, m->from_name, m->from_email);
     }
-    put_address(out, SPAN_LIT("To"), m->to_name, m->to_email);
+    put_recipient(out, m->to_name, m->to_email);
     put_address(out, SPAN_LIT("Reply-To"), SPAN_NONE, m->reply_to);
     encode_field(out, SPAN_LIT("Subject"), m->subject);
     if (is_plain_id(m->message_id, 1)) {

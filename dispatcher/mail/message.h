@@ -41,7 +41,7 @@ struct message_parts {
     struct span from_name;
     struct span from_email;
     struct span to_name;
-    struct span to_email;
+    struct span to_email; /* outside ASCII before the @: needs SMTPUTF8 */
     struct span reply_to; /* an address */
     struct span subject;
     struct span text;

@@ -36,18 +36,6 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && is_space(s.ptr[0])) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len > 0 && is_space(s.ptr[s.len - 1])) {
-        s.len--;
-    }
-    return s;
-}
-
 static int line_of(struct scan *s, size_t at)
 {
     for (; s->line_at < at; s->line_at++) {
@@ -106,7 +94,7 @@ static bool set_delimiters(struct scan *s, const struct tag *tag)
     s->close = span_make(close, (size_t)(end - close));
     if (s->open.len == 0 || s->close.len == 0 || s->open.len > DELIMITER_MAX ||
         s->close.len > DELIMITER_MAX ||
-        trim(span_make(gap, (size_t)(close - gap))).len > 0 ||
+        span_trim(span_make(gap, (size_t)(close - gap))).len > 0 ||
         memchr(tag->name.ptr, '=', tag->name.len) != NULL) {
         return fail(s, tag->line,
                     "bad delimiters '%.*s': write {{=OPEN CLOSE=}}, without "
@@ -140,7 +128,7 @@ static void take_star(struct tag *tag)
          tag->kind == TAG_CLOSE) &&
         tag->name.len > 1 && tag->name.ptr[0] == '*') {
         tag->is_dynamic = true;
-        tag->name = trim(span_make(tag->name.ptr + 1, tag->name.len - 1));
+        tag->name = span_trim(span_make(tag->name.ptr + 1, tag->name.len - 1));
     }
 }
 
@@ -190,7 +178,7 @@ static bool scan_tag(struct scan *s, size_t start, struct tag *tag)
     }
     tag->start = start;
     tag->end = stop + (size_t)needle_len;
-    tag->name = trim(span_make(s->source.ptr + at, stop - at));
+    tag->name = span_trim(span_make(s->source.ptr + at, stop - at));
     return check_tag(s, tag);
 }
 

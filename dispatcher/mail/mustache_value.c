@@ -71,16 +71,6 @@ static void put_plain(struct buf *out, const char *text, size_t len)
     }
 }
 
-static void put_integer(struct buf *out, json_int_t value)
-{
-    if (value < 0) {
-        buf_putc(out, '-');
-        buf_u64(out, 0ULL - (unsigned long long)value);
-    } else {
-        buf_u64(out, (unsigned long long)value);
-    }
-}
-
 /* The shortest decimal that reads back as the same number, and always with a
  * mark that it is not an integer, as jansson prints it. */
 static void put_real(struct buf *out, double value)
@@ -138,7 +128,7 @@ void template_put_value(struct buf *out, const json_t *value,
     case JSON_NULL: break;
     case JSON_TRUE: buf_puts(out, "true"); break;
     case JSON_FALSE: buf_puts(out, "false"); break;
-    case JSON_INTEGER: put_integer(out, json_integer_value(value)); break;
+    case JSON_INTEGER: buf_i64(out, json_integer_value(value)); break;
     case JSON_REAL: put_real(out, json_real_value(value)); break;
     case JSON_STRING:
         put_string(out, json_string_value(value), json_string_length(value),

@@ -8,44 +8,45 @@
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { LETTER_MAX = 4 * 1024 * 1024, SAMPLE_US = 1513244000 };
+enum { LETTER_MAX = 4 * 1024 * 1024 };
 
-/* The value of a header field, unfolded; empty when it is not there. */
-static struct span find_field(struct span message, const char *name)
+#define SAMPLE_US 1513244000000000 /* 2017-12-14 09:33:20 UTC */
+
+/* A byte that goes on with a UTF-8 character is none of its own. */
+static size_t count_characters(struct span text)
 {
-    const char *at = memmem(message.ptr, message.len, name, strlen(name));
-    const char *end = NULL;
+    size_t count = 0;
 
-    if (at == NULL) {
-        return SPAN_NONE;
+    for (size_t i = 0; i < text.len; i++) {
+        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
     }
-    at += strlen(name);
-    end = memmem(at, (size_t)(message.ptr + message.len - at), "\r\n", 2);
-    return span_make(at, end ? (size_t)(end - at) : 0);
+    return count;
 }
 
-static void tell_poison(const struct event_type *type,
-                        const struct contract_sample *sample,
-                        const struct event *event, struct problems *problems)
+/* The recipient and the settings are good, so it is the event or its size. */
+static void tell_failure(const struct event_type *type,
+                         const struct contract_sample *sample,
+                         const struct event *event, struct problems *problems)
 {
+    const struct span reason = event->is_poison
+                                   ? event->poison_reason
+                                   : SPAN_LIT("the letter is too large");
+
     problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
                  "sample \"%.*s\" cannot be mailed: %.*s",
-                 SPAN_ARG(sample->name), SPAN_ARG(event->poison_reason));
+                 SPAN_ARG(sample->name), SPAN_ARG(reason));
 }
 
 static void look_at(const struct event_type *type,
-                    const struct contract_sample *sample, struct span message,
+                    const struct contract_sample *sample, struct span subject,
                     struct problems *problems)
 {
-    struct span subject = find_field(message, "\r\nSubject: ");
-
     if (subject.len == 0) {
         problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
                      "sample \"%.*s\" gives an empty subject",
                      SPAN_ARG(sample->name));
-    } else if (subject.len > REHEARSAL_SUBJECT_MAX) {
+    } else if (count_characters(subject) > REHEARSAL_SUBJECT_MAX) {
         problems_add(problems, SEVERITY_WARNING, type->contract->file, 0,
                      "sample \"%.*s\" gives a subject of more than %d "
                      "characters",
@@ -64,7 +65,7 @@ static bool compose_sample(struct composer *composer,
                                   .name = SPAN_LIT("Jane Doe"),
                                   .is_active = true};
     struct event event = {.id = 1,
-                          .created_us = (int64_t)SAMPLE_US * 1000000,
+                          .created_us = SAMPLE_US,
                           .type = type->name,
                           .payload = span_of(payload)};
     struct event *events[] = {&event};
@@ -81,9 +82,9 @@ static bool compose_sample(struct composer *composer,
     buf_init(&message, LETTER_MAX);
     is_done = composer_write(composer, &letter, &message) == COMPOSE_DONE;
     if (is_done) {
-        look_at(type, sample, buf_view(&message), problems);
+        look_at(type, sample, composer_subject(composer), problems);
     } else {
-        tell_poison(type, sample, &event, problems);
+        tell_failure(type, sample, &event, problems);
     }
     event_release(&event);
     buf_release(&message);

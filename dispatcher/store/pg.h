@@ -70,8 +70,9 @@ void pg_param_text(struct pg_params *p, const char *text);
 /* A binary value built by a pg_array; it must live until pg_query returns. */
 void pg_param_binary(struct pg_params *p, const struct buf *value);
 
-/* The five characters of the SQLSTATE at the end of an answer's error; "" when
- * there is none. (The words before it may hold anything.) */
+/* Where the five characters of the SQLSTATE begin at the end of an answer's
+ * error (a bracket follows them); "" when there is none. The words before it
+ * may hold anything. */
 const char *pg_sqlstate(const char *error);
 /*
  * The error speaks of the state of the server, not of the statement or the
@@ -135,6 +136,7 @@ void pg_array_null(struct buf *b);
 /* ---- binary results --------------------------------------------------------
  */
 
+/* A NULL or a value of another size gives 0. */
 int64_t pg_get_int64(const PGresult *r, int row, int column);
 int32_t pg_get_int32(const PGresult *r, int row, int column);
 int16_t pg_get_int16(const PGresult *r, int row, int column);
@@ -144,12 +146,14 @@ bool pg_get_bool(const PGresult *r, int row, int column);
 /* The bytes live as long as r. NULL gives the empty span. */
 struct span pg_get_text(const PGresult *r, int row, int column);
 
-/* A one-dimensional binary array in a result. */
+/* A one-dimensional binary array of numbers in a result. */
 struct pg_array {
     const char *at;
-    int count; /* 0 for NULL and for the empty array */
+    int count; /* 0 for NULL and the empty array, -1 for one of another shape */
 };
-struct pg_array pg_get_array(const PGresult *r, int row, int column);
+/* Elements must be of this type, and none NULL. */
+struct pg_array pg_get_array(const PGresult *r, int row, int column,
+                             enum pg_type type);
 /* The next element; call count times. */
 int64_t pg_array_next_int64(struct pg_array *a);
 int16_t pg_array_next_int16(struct pg_array *a);

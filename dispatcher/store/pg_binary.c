@@ -13,6 +13,8 @@
 #include <endian.h>
 #include <string.h>
 
+enum { ARRAY_HEAD = 12, ARRAY_DIMENSION = 8 };
+
 static void put16(struct buf *b, int16_t value)
 {
     uint16_t wire = htobe16((uint16_t)value);
@@ -150,14 +152,39 @@ void pg_array_null(struct buf *b)
     put32(b, -1);
 }
 
-struct pg_array pg_get_array(const PGresult *r, int row, int column)
+static int element_size(enum pg_type type)
+{
+    switch (type) {
+    case PG_TYPE_INT8: return 8;
+    case PG_TYPE_INT4: return 4;
+    case PG_TYPE_INT2: return 2;
+    case PG_TYPE_TEXT: break;
+    }
+    return -1;
+}
+
+/* A NULL among the elements would make the whole shorter than its count. */
+struct pg_array pg_get_array(const PGresult *r, int row, int column,
+                             enum pg_type type)
 {
     const char *at = PQgetvalue(r, row, column);
+    int64_t len = PQgetlength(r, row, column);
+    int64_t count = 0;
 
-    if (PQgetisnull(r, row, column) || read32(at) == 0) {
+    if (PQgetisnull(r, row, column) || (len == ARRAY_HEAD && read32(at) == 0)) {
         return (struct pg_array){NULL, 0};
     }
-    return (struct pg_array){at + 20, read32(at + 12)};
+    if (len < ARRAY_HEAD + ARRAY_DIMENSION || read32(at) != 1 ||
+        read32(at + 8) != (int32_t)type) {
+        return (struct pg_array){NULL, -1};
+    }
+    count = read32(at + ARRAY_HEAD);
+    at += ARRAY_HEAD + ARRAY_DIMENSION;
+    len -= ARRAY_HEAD + ARRAY_DIMENSION;
+    if (count < 1 || len != count * (4 + element_size(type))) {
+        return (struct pg_array){NULL, -1};
+    }
+    return (struct pg_array){at, (int)count};
 }
 
 int64_t pg_array_next_int64(struct pg_array *a)
@@ -179,31 +206,52 @@ int16_t pg_array_next_int16(struct pg_array *a)
 /* ---- results ---------------------------------------------------------------
  */
 
+/* A value of exactly this size, or NULL. (The length of NULL is 0.) */
+static const char *value_of(const PGresult *r, int row, int column, int size)
+{
+    return PQgetlength(r, row, column) == size ? PQgetvalue(r, row, column)
+                                               : NULL;
+}
+
 int64_t pg_get_int64(const PGresult *r, int row, int column)
 {
-    return PQgetisnull(r, row, column) ? 0 : read64(PQgetvalue(r, row, column));
+    const char *at = value_of(r, row, column, 8);
+
+    return at ? read64(at) : 0;
 }
 
 int32_t pg_get_int32(const PGresult *r, int row, int column)
 {
-    return PQgetisnull(r, row, column) ? 0 : read32(PQgetvalue(r, row, column));
+    const char *at = value_of(r, row, column, 4);
+
+    return at ? read32(at) : 0;
 }
 
 int16_t pg_get_int16(const PGresult *r, int row, int column)
 {
-    return PQgetisnull(r, row, column) ? 0 : read16(PQgetvalue(r, row, column));
+    const char *at = value_of(r, row, column, 2);
+
+    return at ? read16(at) : 0;
 }
 
+/* 'infinity', the greatest int64, stays what it is. */
 int64_t pg_get_time_us(const PGresult *r, int row, int column)
 {
-    return PQgetisnull(r, row, column)
-               ? 0
-               : read64(PQgetvalue(r, row, column)) + PG_EPOCH_US;
+    const char *at = value_of(r, row, column, 8);
+    int64_t us = 0;
+
+    if (at == NULL) {
+        return 0;
+    }
+    return __builtin_add_overflow(read64(at), PG_EPOCH_US, &us) ? INT64_MAX
+                                                                : us;
 }
 
 bool pg_get_bool(const PGresult *r, int row, int column)
 {
-    return !PQgetisnull(r, row, column) && PQgetvalue(r, row, column)[0] != 0;
+    const char *at = value_of(r, row, column, 1);
+
+    return at != NULL && *at != 0;
 }
 
 struct span pg_get_text(const PGresult *r, int row, int column)

@@ -39,7 +39,7 @@ struct queue {
     char host[256];    /* our name in the list of workers */
     bool was_ready;
     bool is_leasing;
-    bool is_taking_over;   /* the lease under way is an earlier life's */
+    bool is_taking_over;   /* batches of an earlier life, until they came */
     bool is_renewing;      /* one at a time: each answer speaks of all held */
     int64_t asked_ms;      /* monotonic: the lease under way, or the last */
     int64_t renewal_ms;    /* the renewal */
@@ -58,7 +58,7 @@ struct queue {
     size_t settle_max; /* one after a failure, doubled up to SETTLE_MAX */
     size_t settled_answers;
     bool settle_failed;
-    char copy_sql[256]; /* of the transaction under way */
+    char copy_sql[256];           /* of the transaction under way */
     struct ev_timer settle_pause; /* after a transaction that failed */
     struct ev_timer lease_pause;  /* after a lease or fetch that failed */
 

@@ -52,6 +52,22 @@ static struct batch *new_batch(size_t memory)
     return batch;
 }
 
+/* A copy; empty when the batch has no room for it. */
+static struct span keep(struct batch *batch, struct span text)
+{
+    struct span copy = arena_span(&batch->arena, text);
+
+    return copy.ptr != NULL ? copy : SPAN_NONE;
+}
+
+/* Why an address is suppressed: never empty, unless it is not. */
+static struct span keep_reason(struct batch *batch, struct span why)
+{
+    struct span copy = why.ptr != NULL ? keep(batch, why) : SPAN_NONE;
+
+    return why.ptr != NULL && copy.len == 0 ? SPAN_LIT("suppressed") : copy;
+}
+
 static struct recipient *recipient_of(struct pending *p, int64_t id)
 {
     struct recipient *r = map_get_id(&p->recipients, id);
@@ -101,18 +117,21 @@ static bool add_letters(struct batch *batch, uint32_t n, int count)
 static bool read_pairs(struct pending *p, const PGresult *result, int row)
 {
     struct batch *batch = p->batch;
-    struct pg_array recipients = pg_get_array(result, row, COL_RECIPIENTS);
-    struct pg_array events = pg_get_array(result, row, COL_EVENTS);
-    struct pg_array letters = pg_get_array(result, row, COL_LETTERS);
-    struct pg_array roles = pg_get_array(result, row, COL_ROLES);
-    bool is_numbered = letters.count > 0;
+    struct pg_array recipients =
+        pg_get_array(result, row, COL_RECIPIENTS, PG_TYPE_INT8);
+    struct pg_array events =
+        pg_get_array(result, row, COL_EVENTS, PG_TYPE_INT8);
+    struct pg_array letters =
+        pg_get_array(result, row, COL_LETTERS, PG_TYPE_INT2);
+    struct pg_array roles = pg_get_array(result, row, COL_ROLES, PG_TYPE_INT2);
+    bool is_numbered = letters.count != 0;
     int count = recipients.count;
     uint32_t n = (uint32_t)pg_get_int32(result, row, COL_N);
     struct event **refs = NULL;
     struct letter *letter = NULL;
     int at_letter = -1;
 
-    if (events.count != count || roles.count != count || n == 0 ||
+    if (count < 1 || events.count != count || roles.count != count || n == 0 ||
         n > (uint32_t)count || (is_numbered && letters.count != count) ||
         !add_letters(batch, n, count)) {
         return false;
@@ -141,12 +160,20 @@ static bool read_pairs(struct pending *p, const PGresult *result, int row)
             if (letter->recipient == NULL) {
                 return false;
             }
+        } else if (letter->recipient_id != recipient_id) {
+            return false; /* one letter, one reader */
         }
         refs[i] = event;
         letter->event_count++;
     }
     batch->open_count = batch->letter_count;
     return true;
+}
+
+static bool is_urgency(enum urgency urgency)
+{
+    return urgency == URGENCY_URGENT || urgency == URGENCY_NORMAL ||
+           urgency == URGENCY_BULK;
 }
 
 bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
@@ -169,9 +196,9 @@ bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
     if (PQnfields(result) > COL_CLAIMED) {
         batch->claimed_epoch = pg_get_int64(result, row, COL_CLAIMED);
     }
-    if (!read_pairs(p, result, row)) {
+    if (!is_urgency(batch->urgency) || !read_pairs(p, result, row)) {
         log_error("a batch cannot be read",
-                  "batch=%lld why=\"its arrays do "
+                  "batch=%lld why=\"its columns do "
                   "not fit together or into memory\"",
                   (long long)batch->id);
         map_release(&p->recipients);
@@ -191,16 +218,15 @@ void rows_read_recipients(struct group *g, const PGresult *result)
         for (size_t i = 0; i < g->count; i++) {
             struct pending *p = &g->items[i];
             struct recipient *r = map_get_id(&p->recipients, id);
-            struct arena *arena = &p->batch->arena;
 
             if (r == NULL) {
                 continue;
             }
-            r->email = arena_span(arena, pg_get_text(result, row, 1));
-            r->name = arena_span(arena, pg_get_text(result, row, 2));
-            r->locale = arena_span(arena, pg_get_text(result, row, 3));
+            r->email = keep(p->batch, pg_get_text(result, row, 1));
+            r->name = keep(p->batch, pg_get_text(result, row, 2));
+            r->locale = keep(p->batch, pg_get_text(result, row, 3));
             r->is_active = pg_get_bool(result, row, 4);
-            r->suppressed = arena_span(arena, pg_get_text(result, row, 5));
+            r->suppressed = keep_reason(p->batch, pg_get_text(result, row, 5));
         }
     }
 }
@@ -237,9 +263,10 @@ static void fill_event(struct queue *q, struct batch *batch, struct event *e,
 {
     struct span payload = pg_get_text(row, 0, 2);
 
-    e->type = arena_span(&batch->arena, pg_get_text(row, 0, 1));
+    e->type = keep(batch, pg_get_text(row, 0, 1));
     e->created_us = pg_get_time_us(row, 0, 3);
-    if (payload.ptr == NULL) {
+    /* Stored compressed it may be small, and yet never fit in here. */
+    if (payload.ptr == NULL || payload.len > q->settings.payload_budget) {
         set_poison(e, SPAN_LIT("fetch"),
                    SPAN_LIT("the payload is larger than worker.payload_max"));
     } else {

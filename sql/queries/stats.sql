@@ -1,5 +1,6 @@
--- stats - the state of everything, in one row. For people and for monitoring,
--- every few seconds at most: it counts the ledger of the last hour.
+-- stats - the state of everything, in one row. For people and for monitoring.
+-- The totals read the whole ledger, up to a month of rows: where that is much,
+-- ask seldom.
 --
 -- Parameters:
 --   $1 int  count waiting events up to this many (10000); beyond, their

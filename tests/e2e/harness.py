@@ -98,9 +98,8 @@ class Postgres:
         self.conninfo = done.stdout.decode().strip().splitlines()[-1]
 
     def stop(self):
-        subprocess.run(["sh", self.script, "stop", self.directory],
+        subprocess.run(["sh", self.script, "remove", self.directory],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
         """What the server has logged."""

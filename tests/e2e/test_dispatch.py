@@ -275,7 +275,7 @@ class Order(harness.DispatchCase):
                                           (2, "normal", 700),
                                           (1, "urgent", 300)):
             self.sql("SELECT count(postbatch.emit('notice',"
-                     " '{\"recipient\": %d, \"subject\": \"x\", \"body\": \"y\"}'"
+                     " '{\"recipient\": %d, \"subject\": \"x\", \"body\": \"\"}'"
                      "::jsonb, '%s')) FROM generate_series(1, %d)" %
                      (recipient, urgency, count))
         self.run_once()

@@ -45,18 +45,28 @@ class LaneRefusals(unittest.TestCase):
             with self.subTest(reply=reply):
                 self.check("streamed", reply)
 
-    def test_streamed_to_a_relay_that_needs_rset(self):
-        sink = Sink("--bdat-needs-rset", "--fault",
-                    "rcpt@every:10=550 5.1.1 No such user")
+    def check_strange(self, gear, *options):
+        """A relay that takes refusals in a way of its own."""
+        sink = Sink("--fault", "rcpt@every:10=550 5.1.1 No such user",
+                    *options)
         try:
-            done = drive(sink.port, gear="streamed", lanes=LANES,
+            done = drive(sink.port, gear=gear, lanes=LANES,
                          mails=MAILS).result
         finally:
             summary = sink.stop()
         self.assertEqual((done["sent"], done["failed"]),
                          (MAILS - MAILS // 10, MAILS // 10))
+        self.assertEqual(summary["distinct"], MAILS - MAILS // 10)
         self.assertEqual(summary["offences"], [])
         self.assertLessEqual(summary["connections"], LANES)
+
+    def test_relay_that_needs_rset(self):
+        self.check_strange("streamed", "--bdat-needs-rset")
+
+    def test_relay_that_wants_content_for_nobody(self):
+        """354 though all recipients were refused: RFC 2920 section 3.1."""
+        self.check_strange("pipelined", "--fault",
+                           "data@every:10=354 Go ahead")
 
 
 if __name__ == "__main__":

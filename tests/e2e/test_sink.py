@@ -721,6 +721,20 @@ class Security(SinkCase):
             self.assertEqual((summary["accepted"], summary["handshakes"],
                               summary["authenticated"]), (1, 1, 1))
 
+    def test_ehlo_while_tickets_are_on_their_way(self):
+        """Bytes of TLS itself are no replies that a client has to wait for."""
+        with Sink("--starttls", self.cert, self.key, "--rtt", "200") as sink:
+            with sink.connect() as client:
+                self.assertEqual(client.say("STARTTLS")[:3], "220")
+                with self.tls.wrap_socket(client.sock,
+                                          server_hostname="localhost") as tls:
+                    # The sink gets the end of the handshake now + 100 ms and
+                    # answers with tickets, which take 100 ms more.
+                    time.sleep(0.05)
+                    client = Client(tls, greeting=False)
+                    self.assertEqual(client.say("QUIT")[:3], "221")
+            self.assertEqual(self.offences(sink.stop()), [])
+
     def test_implicit_tls(self):
         for rtt in ([], ["--rtt", "20"]):
             with Sink("--cert", self.cert, self.key, *rtt, listen="--listen-tls") as sink:

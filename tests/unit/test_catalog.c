@@ -4,60 +4,32 @@
  */
 #include "test.h"
 
-#include <ftw.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "folder.h"
 #include "mail/catalog.h"
 
 struct tree {
-    char root[64];
+    char root[FOLDER_PATH];
     struct problems problems;
     struct catalog *catalog;
 };
 
 static void tree_init(struct tree *t)
 {
-    snprintf(t->root, sizeof(t->root), "/tmp/test_catalog.XXXXXX");
-    assert_non_null(mkdtemp(t->root));
+    folder_make(t->root);
     problems_init(&t->problems);
     t->catalog = NULL;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
 }
 
 static void tree_release(struct tree *t)
 {
     catalog_free(t->catalog);
     problems_release(&t->problems);
-    nftw(t->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(t->root);
 }
 
-/* Writes root/path, with the folders it needs. */
 static void put(const struct tree *t, const char *path, const char *text)
 {
-    char full[256];
-    FILE *file = NULL;
-
-    snprintf(full, sizeof(full), "%s/%s", t->root, path);
-    for (char *slash = full + strlen(t->root) + 1;
-         (slash = strchr(slash, '/')) != NULL; slash++) {
-        *slash = '\0';
-        mkdir(full, 0700);
-        *slash = '/';
-    }
-    file = fopen(full, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    folder_put(t->root, path, text);
 }
 
 #define CONTRACT(more)                                                         \

@@ -4,10 +4,9 @@
  */
 #include "test.h"
 
-#include <ftw.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
+#include "folder.h"
 #include "mail/composer.h"
 
 enum { EVENTS_MAX = 8 };
@@ -15,7 +14,7 @@ enum { EVENTS_MAX = 8 };
 #define MOMENT 1795356300000000 /* 2026-11-22 14:05:00 UTC */
 
 struct world {
-    char root[64];
+    char root[FOLDER_PATH];
     struct problems problems;
     struct catalog *catalog;
     struct composer *composer;
@@ -30,17 +29,7 @@ struct world {
 
 static void put(const struct world *w, const char *path, const char *text)
 {
-    char full[256];
-    FILE *file = NULL;
-
-    snprintf(full, sizeof(full), "%s/%s", w->root, path);
-    *strrchr(full, '/') = '\0';
-    mkdir(full, 0700);
-    snprintf(full, sizeof(full), "%s/%s", w->root, path);
-    file = fopen(full, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    folder_put(w->root, path, text);
 }
 
 static void on_drift(void *ctx, const struct event_type *type, struct span key,
@@ -96,8 +85,7 @@ static void world_init(struct world *w)
     };
 
     *w = (struct world){0};
-    snprintf(w->root, sizeof(w->root), "/tmp/test_composer.XXXXXX");
-    assert_non_null(mkdtemp(w->root));
+    folder_make(w->root);
     problems_init(&w->problems);
     put_types(w);
     w->catalog = catalog_load(w->root, &w->problems);
@@ -118,15 +106,6 @@ static void world_init(struct world *w)
                                 .role = 3};
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
 static void drop_events(struct world *w)
 {
     for (uint32_t i = 0; i < w->letter.event_count; i++) {
@@ -145,7 +124,7 @@ static void world_release(struct world *w)
     buf_release(&w->out);
     buf_release(&w->drift);
     arena_release(&w->batch.arena);
-    nftw(w->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(w->root);
 }
 
 static void add_event(struct world *w, const char *type, const char *payload)

@@ -201,7 +201,10 @@ static const struct change changes[] = {
 
     {"bad to", FIELD(to_email), TEXT("a@b\r\nBcc: evil@x"), NULL, "evil"},
     {"smuggled to", FIELD(to_email), TEXT("a@b>\r\n.\r\n"), NULL, "\r\nTo:"},
-    {"utf-8 to", FIELD(to_email), TEXT("\xc3\xbc@b.org"), NULL, "\r\nTo:"},
+    {"utf-8 to", FIELD(to_email), TEXT("\xc3\xbc@b.org"),
+     "To: \"Jane Q. Doe\" <\xc3\xbc@b.org>\r\n", NULL},
+    {"controls to", FIELD(to_email), TEXT("\xc2\x85@b.org"), NULL, "\r\nTo:"},
+    {"utf-8 reply", FIELD(reply_to), TEXT("\xc3\xbc@b"), NULL, "\r\nReply-"},
     {"bad from", FIELD(from_email), TEXT("a b@c"), NULL, "\r\nFrom:"},
     {"bad reply", FIELD(reply_to), TEXT("\"a\r\nb\"@c"), NULL, "\r\nReply-To:"},
     {"bad id", FIELD(message_id), TEXT("a@b>\r\nX: <c"), NULL, "\r\nX:"},
