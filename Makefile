@@ -57,7 +57,7 @@ PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
              $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick bench-e2e layers lint format format-check install clean \
+        bench-quick layers lint format format-check install clean \
         tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -109,7 +109,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o \
 
 tests: $(UNITS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/dispatcher $(BUILD)/bench $(BUILD)/tests \
+           -name '*.d' -type f 2>/dev/null)
 
 # ---- what a fresh machine needs --------------------------------------------
 

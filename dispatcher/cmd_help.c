@@ -12,8 +12,8 @@
 #endif
 
 const struct cmd *const cmd_table[] = {
-    &cmd_run,   &cmd_migrate, &cmd_check,   &cmd_emit, &cmd_resend,
-    &cmd_stats, &cmd_help,    &cmd_version, NULL,
+    &cmd_run,        &cmd_migrate, &cmd_check, &cmd_emit,    &cmd_resend,
+    &cmd_quarantine, &cmd_stats,   &cmd_help,  &cmd_version, NULL,
 };
 
 const struct cmd *cmd_find(const char *name)
@@ -32,7 +32,7 @@ static void print_overview(void)
         "Postbatch: notification mail from PostgreSQL, in batches.\n\n"
         "usage: postbatch [-c FILE] [-s SECTION.NAME=VALUE]... [-v] COMMAND\n");
     for (size_t i = 0; cmd_table[i] != NULL; i++) {
-        printf("  %-9s %s\n", cmd_table[i]->name, cmd_table[i]->summary);
+        printf("  %-10s %s\n", cmd_table[i]->name, cmd_table[i]->summary);
     }
     puts("\n\"postbatch help COMMAND\" explains one; \"postbatch help "
          "settings\" lists all settings.");

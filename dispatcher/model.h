@@ -71,6 +71,8 @@ struct recipient {
     struct span name;   /* display name; may be empty */
     struct span locale; /* may be empty */
     bool is_active;
+    bool is_found;         /* its row is there */
+    bool is_beyond_budget; /* its row did not fit into memory: try again */
     struct span suppressed; /* why it must not be written to; empty = it may */
 };
 

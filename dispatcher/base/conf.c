@@ -151,7 +151,7 @@ static void complain_value(const struct source *from,
             size_t used = strlen(expected);
 
             snprintf(expected + used, sizeof(expected) - used, "%s%s",
-                     i ? ", " : " of ", item->choices[i]);
+                     i ? ", " : " ", item->choices[i]);
         }
     } else if (item->min != 0 || item->max != 0) {
         snprintf(expected, sizeof(expected), " from %d%s%.0d", item->min,

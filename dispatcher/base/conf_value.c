@@ -78,7 +78,7 @@ const char *conf_kind(const struct conf_item *item)
     case CONF_BOOL: return "yes or no";
     case CONF_MS: return "a time with its unit (ms, s, m, h, d)";
     case CONF_BYTES: return "a size in bytes (k, m, g allowed)";
-    case CONF_CHOICE: return "one of its choices";
+    case CONF_CHOICE: return "one of";
     }
     return "";
 }

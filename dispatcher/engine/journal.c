@@ -23,7 +23,8 @@
 
 struct journal_file {
     uint64_t magic;
-    uint64_t reserved[7];
+    int64_t owner; /* number of the worker in the database */
+    uint64_t reserved[6];
     struct journal_batch batches[JOURNAL_BATCHES];
 };
 
@@ -103,6 +104,16 @@ void journal_close(struct journal *j)
     close(j->fd);
     mem_free(j->path);
     mem_free(j);
+}
+
+int64_t journal_owner(const struct journal *j)
+{
+    return j->file->owner;
+}
+
+void journal_set_owner(struct journal *j, int64_t worker_id)
+{
+    j->file->owner = worker_id;
 }
 
 static void publish_id(struct journal_batch *b, int64_t batch_id)

@@ -52,6 +52,10 @@ struct journal *journal_open(const char *path, char **why);
 /* Unmaps and unlocks; removes the file when no batch is in it. */
 void journal_close(struct journal *j);
 
+/* The worker whose batches these are, in the database; 0 = not known. */
+int64_t journal_owner(const struct journal *j);
+void journal_set_owner(struct journal *j, int64_t worker_id);
+
 /* Records a leased batch; NULL when there is no free place (lease less) or
  * the batch has more than JOURNAL_LETTERS letters. */
 struct journal_batch *journal_add(struct journal *j, int64_t batch_id,

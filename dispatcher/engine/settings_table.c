@@ -180,8 +180,10 @@ static const struct conf_item relay_items[] = {
            "Share among relays of the same priority, while each keeps up."),
     NUMBER("relay", "lanes_min", lanes_min, "0", 0, 1000,
            "Connections kept open without letters."),
-    NUMBER("relay", "lanes", lanes_max, "4", 1, 1000,
-           "Most connections at once."),
+    NUMBER(
+        "relay", "lanes", lanes_max, "4", 1, 1000,
+        "Most connections at once, of all workers on all hosts together; each "
+        "host with a live worker gets its part, at least one."),
     NUMBER("relay", "messages_per_connection", messages_per_connection, "0", 0,
            0, "Letters on one connection; 0 for no limit."),
     TIME("relay", "connection_age", connection_age_ms, "0s", 0, 0,
@@ -194,11 +196,12 @@ static const struct conf_item relay_items[] = {
            "Letters in flight on one streamed connection: those are what a "
            "lost connection leaves unsure."),
     NUMBER("relay", "rate_per_s", rate_per_s, "0", 0, 0,
-           "Letters a second; 0 for no limit."),
+           "Letters a second, of all workers on all hosts together; 0 for no "
+           "limit."),
     NUMBER("relay", "rate_per_min", rate_per_min, "0", 0, 0,
-           "Letters a minute; 0 for no limit."),
+           "Letters a minute, likewise."),
     NUMBER("relay", "connect_rate_per_s", connect_rate_per_s, "0", 0, 0,
-           "Connections opened a second; 0 for no limit."),
+           "Connections opened a second, likewise."),
     TIME("relay", "rest", rest_ms, "1s", 10, DAY,
          "First rest of a relay that is not there; grows with the square."),
     TIME("relay", "rest_max", rest_max_ms, "5m", 10, DAY, "Longest rest."),

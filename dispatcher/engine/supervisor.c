@@ -86,11 +86,14 @@ static void bury(struct family *f, int index, int status)
 {
     struct child *child = &f->children[index];
     int64_t now_ms = clock_monotonic_ms();
-    bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
+    bool is_done = WIFEXITED(status) && (WEXITSTATUS(status) == EX_OK ||
+                                         WEXITSTATUS(status) == EX_CONFIG);
     bool was_healthy = now_ms - child->started_ms > HEALTHY_MS;
 
     quota_board_forget(f->options.board, index);
-    if (!is_done) {
+    if (is_done && WEXITSTATUS(status) == EX_CONFIG) {
+        f->status = EX_CONFIG; /* another try would end the same way */
+    } else if (!is_done) {
         log_error("a worker died", "pid=%d %s=%d", (int)child->pid,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

@@ -130,8 +130,23 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 /* ---- what the store tells ---------------------------------------------- */
 
+/* What the earlier life had leased and never seen is not in its journal. */
+static void succeed(struct worker *w)
+{
+    int64_t own = queue_worker_id(w->queue);
+    int64_t before = journal_owner(w->journal);
+
+    if (before == 0 || before == own ||
+        queue_release_worker(w->queue, before)) {
+        journal_set_owner(w->journal, own);
+    }
+}
+
 static void start_running(struct worker *w)
 {
+    if (w->journal != NULL) {
+        succeed(w);
+    }
     w->wants_lease = true;
     enter(w, WORKER_RUNNING);
 }
@@ -336,7 +351,9 @@ static void on_renew(struct ev_loop *loop, struct ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    queue_renew(w->queue);
+    if (w->state < WORKER_LEAVING) { /* who has said goodbye is not alive */
+        queue_renew(w->queue);
+    }
 }
 
 static void on_house(struct ev_loop *loop, struct ev_timer *timer, int events)

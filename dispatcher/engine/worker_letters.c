@@ -142,12 +142,12 @@ void letters_take(struct worker *w, struct batch *batch)
 
 static bool is_beyond_budget(const struct letter *l)
 {
+    bool is_beyond = l->recipient->is_beyond_budget;
+
     for (uint32_t i = 0; i < l->event_count; i++) {
-        if (l->events[i]->is_beyond_budget) {
-            return true;
-        }
+        is_beyond |= l->events[i]->is_beyond_budget;
     }
-    return false;
+    return is_beyond;
 }
 
 /* Judges letters that need no lane; true when l is one of them. */

@@ -60,6 +60,21 @@ static struct judgement judge(const struct lane *l, enum place place,
     return verdict_judge(&q);
 }
 
+/*
+ * No more letters here, and the relay said so. One that takes none on a new
+ * connection either must not be asked in a loop: without use, the lane ends as
+ * one that the relay closed.
+ */
+static void drain_by_reply(struct lane *l, enum place place,
+                           const struct judgement *j)
+{
+    if (j->scope == SCOPE_LANE && !l->was_useful) {
+        end_by_reply(l, place, ANSWER_CLOSING);
+    } else {
+        lane_drain(l);
+    }
+}
+
 /* True when the lane lives on. */
 static bool carry_out(struct lane *l, enum place place, struct flight *f,
                       const struct judgement *j)
@@ -88,7 +103,7 @@ static bool carry_out(struct lane *l, enum place place, struct flight *f,
                       (f != NULL && f->mail_ok &&
                        (place != PLACE_CONTENT || l->gear == GEAR_STREAMED));
         break;
-    case EFFECT_DRAIN: lane_drain(l); break;
+    case EFFECT_DRAIN: drain_by_reply(l, place, j); break;
     case EFFECT_CLOSE: end_by_reply(l, place, ANSWER_GARBAGE); break;
     }
     return l->state != LANE_CLOSED;

@@ -15,7 +15,10 @@
  * 4yz defers the letter and slows the relay. 5yz defers the letter too and
  * raises an alarm: the sender address is our configuration, and a recipient
  * must not be failed for it. Two exceptions are about the letter itself and
- * fail it: too big (552, x.3.4, x.2.3) and SMTPUTF8 refused (x.6.7).
+ * fail it: too big (552, x.3.4, x.2.3) and SMTPUTF8 refused (x.6.7). And
+ * 4.5.3, "too many", is about the connection, because no recipient was named
+ * yet: OpenSMTPD says it when a connection has carried a hundred mails. The
+ * letter goes back uncounted and the next connection takes it.
  *
  * RCPT TO speaks of one recipient. 4yz defers (greylisting among them), 5yz
  * fails, and only x.1.1, x.1.2, x.1.3, x.1.6, x.1.10 and x.2.1 say that the
@@ -65,7 +68,7 @@ static const char *const place_names[] = {
     [PLACE_MAIL] = "MAIL FROM",
     [PLACE_RCPT] = "RCPT TO",
     [PLACE_DATA] = "DATA",
-    [PLACE_CONTENT] = "end of content (letter may be sent more than once)",
+    [PLACE_CONTENT] = "end of content",
     [PLACE_RSET] = "RSET",
     [PLACE_IDLE] = "idle connection",
 };
@@ -237,6 +240,8 @@ static const struct rule rules[] = {
    {FAILED, LETTER, RSET, CALM, false, "too big for the mailbox"}},
   {CODED(AT_LETTER, 500, 599, 6, 7),
    {FAILED, LETTER, RSET, CALM, false, "SMTPUTF8 not allowed"}},
+  {CODED(AT_MAIL, 400, 499, 5, 3),
+   {RETURNED, LANE, DRAIN, CALM, false, "enough of this connection"}},
   {CODED(AT_LETTER, 400, 599, 5, 3),
    {DEFERRED, LETTER, RSET, CALM, false, "too many recipients"}},
   {REPLY(AT_MAIL | AT_DATA | AT_CONTENT, 552, 552),

@@ -122,11 +122,12 @@ static void on_rest_given_back(void *ctx, const PGresult *result,
     tell_when_ready(q);
 }
 
-/* After a lost connection: what was leased and never arrived goes free. */
-static void give_back_rest(struct queue *q)
+/* Lets go of all batches of a worker but those that this one holds. */
+static bool give_back_rest(struct queue *q, int64_t worker_id)
 {
     struct pg_params p = {0};
     struct buf ids;
+    bool is_asked = false;
 
     buf_init(&ids, 0);
     pg_array_begin(&ids, PG_TYPE_INT8, q->held.count);
@@ -134,13 +135,22 @@ static void give_back_rest(struct queue *q)
          n = list_after(&q->held, n)) {
         pg_array_int64(&ids, LIST_OF(n, struct batch, leased)->id);
     }
-    pg_param_int64(&p, q->worker_id);
+    pg_param_int64(&p, worker_id);
     pg_param_binary(&p, &ids);
-    if (!pg_query(q->reading, queue_sql("give_back_rest"), &p,
-                  on_rest_given_back, q)) {
-        log_debug("nothing let go", "why=\"connection lost\"");
-    }
+    is_asked = pg_query(q->reading, queue_sql("give_back_rest"), &p,
+                        on_rest_given_back, q);
     buf_release(&ids);
+    return is_asked;
+}
+
+int64_t queue_worker_id(const struct queue *q)
+{
+    return q->worker_id;
+}
+
+bool queue_release_worker(struct queue *q, int64_t worker_id)
+{
+    return queue_is_ready(q) && give_back_rest(q, worker_id);
 }
 
 static void ask_registration(struct queue *q)
@@ -165,7 +175,7 @@ static void on_read_ready(void *ctx)
     } else if (q->is_taking_over) {
         tell_when_ready(q); /* it will be asked for again: keep it */
     } else {
-        give_back_rest(q);
+        (void)!give_back_rest(q, q->worker_id);
     }
 }
 

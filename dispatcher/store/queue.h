@@ -82,6 +82,14 @@ bool queue_lease(struct queue *q, size_t count);
  * out. Answered by on_batches, with old epochs in batch->claimed_epoch. */
 bool queue_take_over(struct queue *q, const struct queue_claim *claims,
                      size_t count);
+/* The number that owns our leases; 0 before the worker is registered. */
+int64_t queue_worker_id(const struct queue *q);
+/*
+ * Lets go of whatever a worker that has ended still holds, but what we have
+ * taken over of it: what it leased and never saw. To be called after
+ * queue_take_over has been answered. False when the connection is away.
+ */
+bool queue_release_worker(struct queue *q, int64_t worker_id);
 /* Asks on the read connection whether a batch is due or an event waits. peeked
  * is not called when the question failed. */
 struct queue_sight {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "store/queue_inner.h"
 
-enum { ARENA_BLOCK = 64 * 1024 };
+enum { ARENA_BLOCK = 64 * 1024, VALUE_BYTES = 40 };
 
 /* Columns of lease.sql and take_over.sql. */
 enum {
@@ -227,6 +227,8 @@ void rows_read_recipients(struct group *g, const PGresult *result)
             r->locale = keep(p->batch, pg_get_text(result, row, 3));
             r->is_active = pg_get_bool(result, row, 4);
             r->suppressed = keep_reason(p->batch, pg_get_text(result, row, 5));
+            r->is_found = true;
+            r->is_beyond_budget = r->email.ptr == NULL;
         }
     }
 }
@@ -238,14 +240,29 @@ static void set_poison(struct event *e, struct span stage, struct span reason)
     e->poison_reason = reason;
 }
 
+/* What a payload takes in memory once it is parsed: its text, and about 40
+ * bytes for each value, of which it has at most as many as it has commas,
+ * brackets and braces. */
+static size_t payload_cost(struct span payload)
+{
+    size_t marks = 1;
+
+    for (size_t i = 0; i < payload.len; i++) {
+        char c = payload.ptr[i];
+
+        marks += (c == ',') | (c == '[') | (c == '{');
+    }
+    return payload.len + marks * VALUE_BYTES;
+}
+
 /* Keeps the payload while there is room for it. The first of all is always
  * kept: the budget is at least payload_max, so that every event's turn comes.
  */
 static void keep_payload(struct queue *q, struct batch *batch, struct event *e,
-                         struct span payload)
+                         struct span payload, size_t cost)
 {
     if (q->payload_bytes > 0 &&
-        q->payload_bytes + payload.len > q->settings.payload_budget) {
+        q->payload_bytes + cost > q->settings.payload_budget) {
         e->is_beyond_budget = true;
         return;
     }
@@ -254,23 +271,28 @@ static void keep_payload(struct queue *q, struct batch *batch, struct event *e,
         e->is_beyond_budget = true;
         return;
     }
-    batch->payload_bytes += payload.len;
-    q->payload_bytes += payload.len;
+    batch->payload_bytes += cost;
+    q->payload_bytes += cost;
 }
 
 static void fill_event(struct queue *q, struct batch *batch, struct event *e,
                        const PGresult *row)
 {
     struct span payload = pg_get_text(row, 0, 2);
+    size_t cost = payload_cost(payload);
 
     e->type = keep(batch, pg_get_text(row, 0, 1));
     e->created_us = pg_get_time_us(row, 0, 3);
     /* Stored compressed it may be small, and yet never fit in here. */
-    if (payload.ptr == NULL || payload.len > q->settings.payload_budget) {
+    if (payload.ptr == NULL) {
         set_poison(e, SPAN_LIT("fetch"),
                    SPAN_LIT("the payload is larger than worker.payload_max"));
+    } else if (cost > q->settings.payload_budget) {
+        set_poison(e, SPAN_LIT("fetch"),
+                   SPAN_LIT("the payload has more text or more values than "
+                            "fit into the memory of a worker"));
     } else {
-        keep_payload(q, batch, e, payload);
+        keep_payload(q, batch, e, payload, cost);
     }
 }
 
@@ -303,7 +325,7 @@ void rows_finish(struct pending *p)
     for (uint32_t i = 0; i < batch->letter_count; i++) {
         struct letter *l = &batch->letters[i];
 
-        if (l->recipient->email.ptr == NULL) {
+        if (!l->recipient->is_found) {
             l->recipient = NULL; /* its row is gone */
         }
     }

@@ -47,15 +47,17 @@ class Run:
                 first["ended_at"]}
 
 
-def drive(*ports, seconds=60, command="lanes", **options):
-    """Runs bench-smtp to its end against relays on these ports.
+def drive(*relays, seconds=60, command="lanes", **options):
+    """Runs bench-smtp to its end. A relay is a port of the loopback address
+    or HOST:PORT.
 
     Options as on its command line, "_" for "-"; True for those without an
     argument. Gives a Run.
     """
     words = [BENCH_SMTP, command]
-    for port in ports:
-        words += ["--relay", "127.0.0.1:%d" % port]
+    for relay in relays:
+        words += ["--relay", relay if isinstance(relay, str)
+                  else "127.0.0.1:%d" % relay]
     for name, text in options.items():
         words.append("--" + name.replace("_", "-"))
         if text is not True:

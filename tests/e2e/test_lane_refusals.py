@@ -7,6 +7,7 @@ from lanes import drive
 
 LANES = 4
 MAILS = scaled(10000)
+ENOUGH = "452 4.5.3 Too many recipients: Too many messages sent"
 REPLIES = {
     "550 5.1.1 No such user": ("failed", True),
     "450 4.2.0 Mailbox busy": ("deferred", False),
@@ -67,6 +68,34 @@ class LaneRefusals(unittest.TestCase):
         """354 though all recipients were refused: RFC 2920 section 3.1."""
         self.check_strange("pipelined", "--fault",
                            "data@every:10=354 Go ahead")
+
+    def test_relay_that_has_enough_of_a_connection(self):
+        """OpenSMTPD says 452 4.5.3 after 100 mails: the letter is not to
+        blame, and another connection takes it."""
+        for gear in ("lockstep", "pipelined", "streamed"):
+            with self.subTest(gear=gear):
+                sink = Sink("--fault", "mail@every:100=" + ENOUGH)
+                try:
+                    done = drive(sink.port, gear=gear, lanes=1, mails=1000,
+                                 again=10).result
+                finally:
+                    summary = sink.stop()
+                self.assertEqual(done["sent"], 1000)
+                self.assertEqual(summary["distinct"], 1000)
+                self.assertEqual(summary["offences"], [])
+                self.assertIn(summary["connections"], (11, 12))
+
+    def test_relay_that_has_enough_of_all_connections(self):
+        """It rests, longer each time, and is not asked in a loop."""
+        sink = Sink("--fault", "mail=" + ENOUGH)
+        try:
+            done = drive(sink.port, gear="pipelined", lanes=1, mails=1,
+                         again=3, rest=100).result
+        finally:
+            summary = sink.stop()
+        self.assertEqual((done["returned"], done["tries"]), (1, 4))
+        self.assertEqual(summary["connections"], 4)
+        self.assertGreaterEqual(done["seconds"], 0.25)
 
 
 if __name__ == "__main__":

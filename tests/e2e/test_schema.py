@@ -367,12 +367,31 @@ class Worker(SqlCase):
             " ORDER BY 1"))
 
     def test_workers(self):
-        (worker,), = self.query("worker_start", "host", 42)
-        self.assertEqual([[worker]], self.query("worker_seen", int(worker)))
+        def seen(host, pid, parent):
+            return sorted(self.query("worker_seen", ids[pid], host, pid,
+                                     parent))
+
+        ids = {}
+        for host, pid, parent in (("a", 42, 40), ("a", 43, 40), ("a", 44, 44),
+                                  ("b", 50, 40), ("b", 51, 40)):
+            (ids[pid],), = self.query("worker_start", host, pid, parent)
+            ids[pid] = int(ids[pid])
+        # The other parents, each once: on this host, and on another.
+        self.assertEqual([["f", "40"], ["t", "44"]], seen("a", 42, 40))
+        self.assertEqual([["f", "40"], ["f", "44"]], seen("b", 50, 40))
+        self.sql("UPDATE postbatch.worker SET seen_at = now() -"
+                 " interval '31 s' WHERE host = 'b'")
+        self.assertEqual([["t", "44"]], seen("a", 43, 40))
+        # Forgotten, and back under its old id.
+        self.sql("DELETE FROM postbatch.worker WHERE host <> 'b'")
+        self.assertEqual([], seen("a", 42, 40))
+        self.assertEqual([["t", "40"]], seen("a", 44, 44))
+        worker = ids[42]
         self.many(1)
         (batch, _), = self.lease(int(worker)).items()
         self.query("worker_stop", int(worker), [batch])
-        self.assertEqual([], self.query("worker_seen", int(worker)))
+        self.assertEqual("0", self.value("SELECT count(*) FROM postbatch.worker"
+                                         " WHERE id = %d" % worker))
         self.assertEqual([batch], list(self.lease(2)))
 
 

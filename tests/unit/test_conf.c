@@ -130,7 +130,7 @@ static void mistakes_are_refused_with_their_line(void **state)
         {"[main]\ntruth = maybe\n", 2, "yes or no"},
         {"[time]\n\ndelay = 5 weeks\n", 3, "a time with its unit"},
         {"[time]\ndelay = 5\n", 2, "a time with its unit"},
-        {"[time]\nchoice = blue\n", 2, "of red, green"},
+        {"[time]\nchoice = blue\n", 2, "expected one of red, green"},
         {"[main]\nnothing = 1\n", 2, "unknown setting main.nothing"},
         {"[nowhere]\nx = 1\n", 2, "unknown setting nowhere.x"},
         {"[main]\njust words\n", 2, "neither [section] nor name = value"},

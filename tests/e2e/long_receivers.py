@@ -1,0 +1,115 @@
+"""Real receivers: Postfix, Exim and OpenSMTPD take all that the lanes say
+they took, and Postfix takes it as fast as from smtp-source."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+import unittest
+
+import receivers
+from harness import measured, scaled, wait_for
+from lanes import drive
+
+COUNT = scaled(5000)
+ROUNDS = 3
+# The settings a dispatcher has when nobody sets them.
+USUAL = {"gear": "auto", "lanes": 10, "window": 8}
+
+
+class Receivers(unittest.TestCase):
+    def check(self, kind, **options):
+        """Letters come back when a receiver ends a connection; then they go
+        out again. None may be refused."""
+        receiver = kind()
+        try:
+            done = drive("localhost:%d" % receiver.port, seconds=200,
+                         mails=COUNT, again=20, rest=100,
+                         **dict(USUAL, **options)).result
+            wait_for(lambda: receiver.taken() >= COUNT,
+                     "%d mails in the log, which says\n%s" %
+                     (COUNT, receiver.log()[-2000:]))
+            taken = receiver.taken()
+        finally:
+            receiver.stop()
+        measured("%s%s: %d mails/s, %d connections, %d letters went out "
+                 "twice" % (kind.__name__,
+                            ", STARTTLS" if "tls" in options else "",
+                            done["mails_per_s"], done["connections"],
+                            done["tries"] - COUNT))
+        self.assertEqual(done["sent"], COUNT, done)
+        self.assertEqual(taken, COUNT)
+
+    def check_fetched(self, kind):
+        receivers.fetch()
+        for gear in ("lockstep", "pipelined", "auto"):
+            with self.subTest(gear=gear):
+                self.check(kind, gear=gear)
+        with self.subTest(tls="starttls"):
+            self.check(kind, tls="starttls")
+
+    def test_exim(self):
+        self.check_fetched(receivers.Exim)
+
+    def test_opensmtpd(self):
+        self.check_fetched(receivers.OpenSmtpd)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "Postfix can only be started by root")
+@unittest.skipUnless(shutil.which("postfix"), "Postfix is not installed")
+class ToPostfix(Receivers):
+    test_exim = test_opensmtpd = None
+
+    def test_every_gear(self):
+        for gear in ("lockstep", "pipelined", "streamed", "auto"):
+            with self.subTest(gear=gear):
+                self.check(receivers.Postfix, gear=gear)
+
+    def test_starttls(self):
+        self.check(receivers.Postfix, tls="starttls")
+
+    def smtp_source(self, port, sessions):
+        began = time.monotonic()
+        subprocess.run(["smtp-source", "-d", "-l", "2048", "-m", str(COUNT),
+                        "-s", str(sessions), "-f", "a@example.org", "-t",
+                        "b@example.net", "127.0.0.1:%d" % port], check=True)
+        return COUNT / (time.monotonic() - began)
+
+    def settle(self, postfix, count):
+        """Waits until Postfix has thrown all of it away."""
+        wait_for(lambda: postfix.log().count("status=sent") >= count,
+                 "Postfix to discard all of it", 120)
+
+    def test_speed_beside_smtp_source(self):
+        """In turns to one Postfix, which is idle again before each."""
+        postfix = receivers.Postfix()
+        rates = {name: [] for name in ("lanes", 1, 8, 32)}
+        count = 0
+        try:
+            for _ in range(ROUNDS):
+                for name, seen in rates.items():
+                    if name == "lanes":
+                        done = drive(postfix.port, mails=COUNT, again=5,
+                                     **USUAL).result
+                        self.assertEqual(done["sent"], COUNT)
+                        seen.append(COUNT / done["seconds"])
+                    else:
+                        seen.append(self.smtp_source(postfix.port, name))
+                    count += COUNT
+                    self.settle(postfix, count)
+        finally:
+            postfix.stop()
+        medians = {name: statistics.median(r) for name, r in rates.items()}
+        best = max((n for n in medians if n != "lanes"), key=medians.get)
+        ratio = statistics.median(
+            a / b for a, b in zip(rates["lanes"], rates[best]))
+        measured("Postfix: lanes %.0f mails/s; smtp-source with 1, 8 and 32 "
+                 "sessions %.0f, %.0f, %.0f; ratio to the best %.2f" %
+                 (medians["lanes"], medians[1], medians[8], medians[32],
+                  ratio))
+        self.assertGreaterEqual(ratio, 1.0)
+
+
+if __name__ == "__main__":
+    unittest.main()
