@@ -81,7 +81,7 @@ static int run(const struct cmd *cmd, const struct options *o, int argc,
                           ? LOG_LEVEL_DEBUG
                           : (enum log_level)context.settings->log_level);
     }
-    optind = 1;
+    optind = 0; /* glibc: begin anew, options may follow arguments */
     status = cmd->exec(&context, argc, argv);
 out:
     settings_free(context.settings);

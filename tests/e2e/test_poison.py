@@ -77,6 +77,36 @@ class Poison(harness.DispatchCase):
         said = self.dispatcher.must("stats").stdout
         self.assertRegex(said, r"events in quarantine +%d\n" % len(events))
 
+    def test_what_was_set_aside_is_sent_on_after_the_fix(self):
+        event = self.emit("SyntaxError", {"recipient": 1, "subject": "late"})
+        lost = self.emit("NoSuchType", {"recipient": 1, "subject": "never"})
+        self.good()
+        self.assert_set_aside({event: "text.mustache:1", lost: "no event type"},
+                              mailed=("fine",))
+        said = self.dispatcher.must("quarantine").stdout
+        self.assertIn("event %d  SyntaxError" % event, said)
+        self.assertIn("2 set aside", said)
+
+        text = os.path.join(self.dispatcher.settings["templates.path"],
+                            "tests", "SyntaxError", "text.mustache")
+        with open(text, "w") as f:
+            f.write("Hello {{subject}}\n")
+        self.assertIn("1 released", self.dispatcher.must(
+            "quarantine", "release", "--type", "SyntaxError").stdout)
+        self.run_once()
+        self.run_once()
+        self.assertEqual(self.subjects(), ["fine", "late"])
+        self.assertIn("1 set aside",
+                      self.dispatcher.must("quarantine").stdout)
+        self.assertIn("0 released", self.dispatcher.must(
+            "quarantine", "release", "--type", "SyntaxError").stdout)
+        # Still wrong: set aside again, as another event.
+        self.dispatcher.must("quarantine", "release", "--all")
+        self.run_once()
+        self.assertIn("1 set aside",
+                      self.dispatcher.must("quarantine").stdout)
+        self.assertEqual(self.subjects(), ["fine", "late"])
+
     def test_payloads_that_are_no_object(self):
         self.good()
         bad = {self.emit("Good", payload): words for payload, words in (
