@@ -66,7 +66,8 @@ class OneHost(harness.DispatchCase):
         self.assertTrue(wait_for(self.is_drained, "all settled"))
         summary = self.sink.summary()
         self.assertEqual(summary["distinct"], count)
-        self.assertLessEqual(summary["max_concurrent"], 2)
+        # The sink may see a new connection before the end of a killed one.
+        self.assertLessEqual(summary["max_concurrent"], 4)
         # In flight on two lanes when they were killed, at most.
         self.assertLessEqual(summary["doubles"], 2 * 64)
 
