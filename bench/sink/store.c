@@ -180,8 +180,7 @@ static bool store_in_log(struct store *s, const struct stored_mail *mail)
 
 bool store_mail(struct store *s, const struct stored_mail *mail)
 {
-    bool is_kept =
-        s->maildir != NULL && (s->keep == 0 || s->files < s->keep);
+    bool is_kept = s->maildir != NULL && (s->keep == 0 || s->files < s->keep);
 
     return (!is_kept || store_in_maildir(s, mail)) &&
            (s->log == NULL || store_in_log(s, mail));

@@ -61,16 +61,11 @@
 #include <stdint.h>
 
 static const char *const place_names[] = {
-    [PLACE_GREETING] = "greeting",
-    [PLACE_EHLO] = "EHLO",
-    [PLACE_STARTTLS] = "STARTTLS",
-    [PLACE_AUTH] = "AUTH",
-    [PLACE_MAIL] = "MAIL FROM",
-    [PLACE_RCPT] = "RCPT TO",
-    [PLACE_DATA] = "DATA",
-    [PLACE_CONTENT] = "end of content",
-    [PLACE_RSET] = "RSET",
-    [PLACE_IDLE] = "idle connection",
+    [PLACE_GREETING] = "greeting", [PLACE_EHLO] = "EHLO",
+    [PLACE_STARTTLS] = "STARTTLS", [PLACE_AUTH] = "AUTH",
+    [PLACE_MAIL] = "MAIL FROM",    [PLACE_RCPT] = "RCPT TO",
+    [PLACE_DATA] = "DATA",         [PLACE_CONTENT] = "end of content",
+    [PLACE_RSET] = "RSET",         [PLACE_IDLE] = "idle connection",
 };
 
 const char *place_name(enum place place)

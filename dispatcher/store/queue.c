@@ -544,33 +544,41 @@ bool queue_lease(struct queue *q, size_t count)
 }
 
 bool queue_take_over(struct queue *q, const struct queue_claim *claims,
-                     size_t count)
+                     size_t count, const int64_t *lives, size_t life_count)
 {
     struct pg_params p = {0};
     struct buf ids;
     struct buf epochs;
+    struct buf owners;
 
     if (!may_ask(q) || count > GROUP_MAX) {
         return false;
     }
     buf_init(&ids, 0);
     buf_init(&epochs, 0);
+    buf_init(&owners, 0);
     pg_array_begin(&ids, PG_TYPE_INT8, count);
     pg_array_begin(&epochs, PG_TYPE_INT8, count);
     for (size_t i = 0; i < count; i++) {
         pg_array_int64(&ids, claims[i].batch_id);
         pg_array_int64(&epochs, claims[i].epoch);
     }
+    pg_array_begin(&owners, PG_TYPE_INT8, life_count);
+    for (size_t i = 0; i < life_count; i++) {
+        pg_array_int64(&owners, lives[i]);
+    }
     pg_param_int64(&p, q->worker_id);
     pg_param_int32(&p, q->settings.lease_ms);
     pg_param_binary(&p, &ids);
     pg_param_binary(&p, &epochs);
+    pg_param_binary(&p, &owners);
     q->is_taking_over = true;
     q->asked_ms = clock_monotonic_ms();
     q->is_leasing =
         pg_query(q->reading, queue_sql("take_over"), &p, on_leased, q);
     buf_release(&ids);
     buf_release(&epochs);
+    buf_release(&owners);
     return q->is_leasing;
 }
 

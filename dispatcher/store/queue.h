@@ -79,9 +79,10 @@ bool queue_is_leasing(const struct queue *q);
 bool queue_lease(struct queue *q, size_t count);
 /* Takes over batches whose lease names an earlier worker, by id and epoch,
  * whoever owns them; those that somebody else has taken meanwhile are left
- * out. Answered by on_batches, with old epochs in batch->claimed_epoch. */
+ * out. lives are earlier workers that ended in the midst of such a take-over.
+ * Answered by on_batches, with the epochs asked for in claimed_epoch. */
 bool queue_take_over(struct queue *q, const struct queue_claim *claims,
-                     size_t count);
+                     size_t count, const int64_t *lives, size_t life_count);
 /* The number that owns our leases; 0 before the worker is registered. */
 int64_t queue_worker_id(const struct queue *q);
 /*

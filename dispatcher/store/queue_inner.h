@@ -86,6 +86,8 @@ bool rows_read_batch(struct queue *q, struct pending *p, const PGresult *result,
 void rows_read_recipients(struct group *g, const PGresult *result);
 /* Fills an event, wherever it is in the group. */
 void rows_read_event(struct queue *q, const PGresult *row);
+/* What the event takes of the budget, or would have taken. */
+size_t rows_event_cost(const struct event *e);
 /* What was not found gets its reason; frees the maps. */
 void rows_finish(struct pending *p);
 

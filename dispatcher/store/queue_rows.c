@@ -263,6 +263,7 @@ static void keep_payload(struct queue *q, struct batch *batch, struct event *e,
 {
     if (q->payload_bytes > 0 &&
         q->payload_bytes + cost > q->settings.payload_budget) {
+        e->payload = span_make(NULL, cost); /* for rows_event_cost */
         e->is_beyond_budget = true;
         return;
     }
@@ -273,6 +274,11 @@ static void keep_payload(struct queue *q, struct batch *batch, struct event *e,
     }
     batch->payload_bytes += cost;
     q->payload_bytes += cost;
+}
+
+size_t rows_event_cost(const struct event *e)
+{
+    return e->payload.ptr != NULL ? payload_cost(e->payload) : e->payload.len;
 }
 
 static void fill_event(struct queue *q, struct batch *batch, struct event *e,

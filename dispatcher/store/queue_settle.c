@@ -346,6 +346,42 @@ static void on_fenced(void *ctx, const PGresult *result, const char *error)
     }
 }
 
+/* About so much that no worker will ever hold all of it. */
+static bool is_too_much(const struct queue *q, const struct letter *l)
+{
+    size_t cost = 0;
+
+    for (uint32_t k = 0; k < l->event_count; k++) {
+        cost += l->events[k]->is_poison ? 0 : rows_event_cost(l->events[k]);
+    }
+    return cost > q->settings.payload_budget;
+}
+
+/* The pairs of a letter that goes into a new batch. One that is too much goes
+ * as two, its halves in batches of their own: they differ in the time. */
+static void put_pairs(struct queue *q, struct buf columns[6],
+                      const struct letter *l)
+{
+    const struct batch *b = l->batch;
+    uint32_t whole = is_too_much(q, l) ? l->event_count / 2 : l->event_count;
+
+    for (uint32_t k = 0; k < l->event_count; k++) {
+        bool is_second = k >= whole;
+        int64_t due_s = (l->due_in_ms + 999) / 1000 + is_second;
+
+        if (l->events[k]->is_poison) {
+            continue;
+        }
+        pg_array_int64(&columns[0], l->recipient_id);
+        pg_array_int64(&columns[1], l->events[k]->id);
+        pg_array_int16(&columns[2],
+                       (int16_t)((l - b->letters) * 2 + is_second));
+        pg_array_int16(&columns[3], (int16_t)l->role);
+        pg_array_int32(&columns[4], (int32_t)due_s);
+        pg_array_int16(&columns[5], (int16_t)(b->attempt + l->is_counted));
+    }
+}
+
 /* The pairs of the batch that go into new batches, as settle.sql wants them. */
 static bool ask_settle(struct queue *q, struct batch *b)
 {
@@ -369,18 +405,8 @@ static bool ask_settle(struct queue *q, struct batch *b)
         pg_array_begin(&columns[c], types[c], count);
     }
     for (uint32_t i = 0; i < b->letter_count; i++) {
-        const struct letter *l = &b->letters[i];
-
-        for (uint32_t k = 0; l->is_requeued && k < l->event_count; k++) {
-            if (l->events[k]->is_poison) {
-                continue;
-            }
-            pg_array_int64(&columns[0], l->recipient_id);
-            pg_array_int64(&columns[1], l->events[k]->id);
-            pg_array_int16(&columns[2], (int16_t)i);
-            pg_array_int16(&columns[3], (int16_t)l->role);
-            pg_array_int32(&columns[4], (int32_t)((l->due_in_ms + 999) / 1000));
-            pg_array_int16(&columns[5], (int16_t)(b->attempt + l->is_counted));
+        if (b->letters[i].is_requeued) {
+            put_pairs(q, columns, &b->letters[i]);
         }
     }
     pg_param_int64(&p, b->id);

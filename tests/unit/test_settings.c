@@ -264,7 +264,7 @@ static void test_mistakes(void **state)
         {"[worker]\nlease = 60\n", "expected a time with its unit"},
         {"[worker]\nlease = 99999999999999999999s\n", "expected a time"},
         {"[router]\nenabled = perhaps\n", "expected yes or no"},
-        {"[retry]\nunsure = throw\n", "expected one of its choices"},
+        {"[retry]\nunsure = throw\n", "expected one of resend, hold"},
         {"nothing\n", "neither [section] nor name = value"},
         {"[mail]\nfrom_email = two@example.org, more@example.org\n",
          "mail.from_email: the address"},
