@@ -7,6 +7,7 @@
 #:   make test-long   the tests that take longer than a minute each
 #:   make fuzz        fuzz the parsers (FUZZ_SECONDS= per target, default 60)
 #:   make bench-quick throughput within a minute; build/bench/latest.json
+#:   make bench-lanes lanes, libcurl and smtp-source beside each other
 #:   make layers      prove the include law (who may include whom)
 #:   make lint        clang-tidy and cppcheck
 #:   make format      clang-format over all C; format-check only looks
@@ -57,7 +58,7 @@ PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
              $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick layers lint format format-check install clean \
+        bench-quick bench-lanes layers lint format format-check install clean \
         tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -145,6 +146,10 @@ check-asan: need-deps
 bench-quick: need-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) bench/quick --build $(BUILD)
+
+bench-lanes: need-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) bench/lanes --build $(BUILD)
 
 FUZZ_SECONDS ?= 60
 fuzz: need-deps
