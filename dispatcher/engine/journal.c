@@ -24,7 +24,7 @@
 struct journal_file {
     uint64_t magic;
     int64_t owner; /* number of the worker in the database */
-    int64_t claimants[JOURNAL_CLAIMANTS]; /* 0 = none */
+    uint64_t reserved[6];
     struct journal_batch batches[JOURNAL_BATCHES];
 };
 
@@ -114,39 +114,6 @@ int64_t journal_owner(const struct journal *j)
 void journal_set_owner(struct journal *j, int64_t worker_id)
 {
     j->file->owner = worker_id;
-}
-
-size_t journal_claimants(const struct journal *j,
-                         int64_t ids[JOURNAL_CLAIMANTS])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < JOURNAL_CLAIMANTS; i++) {
-        if (j->file->claimants[i] != 0) {
-            ids[count++] = j->file->claimants[i];
-        }
-    }
-    return count;
-}
-
-void journal_add_claimant(struct journal *j, int64_t worker_id)
-{
-    int64_t *ids = j->file->claimants;
-
-    for (size_t i = 0; i < JOURNAL_CLAIMANTS; i++) {
-        if (ids[i] == 0 || ids[i] == worker_id) {
-            ids[i] = worker_id;
-            return;
-        }
-    }
-    /* So many lives that ended at once: forget the oldest. */
-    memmove(ids, ids + 1, (JOURNAL_CLAIMANTS - 1) * sizeof(*ids));
-    ids[JOURNAL_CLAIMANTS - 1] = worker_id;
-}
-
-void journal_clear_claimants(struct journal *j)
-{
-    memset(j->file->claimants, 0, sizeof(j->file->claimants));
 }
 
 static void publish_id(struct journal_batch *b, int64_t batch_id)

@@ -19,7 +19,7 @@
 
 #include "model.h"
 
-enum { JOURNAL_BATCHES = 64, JOURNAL_LETTERS = 512, JOURNAL_CLAIMANTS = 6 };
+enum { JOURNAL_BATCHES = 64, JOURNAL_LETTERS = 512 };
 
 enum journal_state { JOURNAL_WAITING, JOURNAL_BEGUN, JOURNAL_ANSWERED };
 
@@ -55,17 +55,6 @@ void journal_close(struct journal *j);
 /* The worker whose batches these are, in the database; 0 = not known. */
 int64_t journal_owner(const struct journal *j);
 void journal_set_owner(struct journal *j, int64_t worker_id);
-
-/*
- * A life that is about to take batches over notes its number here first: if it
- * ends before it has noted their new epochs, the next life knows whose they
- * are. Writes up to JOURNAL_CLAIMANTS numbers of earlier lives to ids and
- * returns how many.
- */
-size_t journal_claimants(const struct journal *j,
-                         int64_t ids[JOURNAL_CLAIMANTS]);
-void journal_add_claimant(struct journal *j, int64_t worker_id);
-void journal_clear_claimants(struct journal *j);
 
 /* Records a leased batch; NULL when there is no free place (lease less) or
  * the batch has more than JOURNAL_LETTERS letters. */

@@ -139,7 +139,6 @@ static void succeed(struct worker *w)
     if (before == 0 || before == own ||
         queue_release_worker(w->queue, before)) {
         journal_set_owner(w->journal, own);
-        journal_clear_claimants(w->journal);
     }
 }
 

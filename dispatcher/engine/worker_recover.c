@@ -5,8 +5,7 @@
  * its batches are taken over at once, whatever their leases say. Batches that
  * have been settled or taken over meanwhile do not come, and their records
  * are dropped: somebody else knows what became of them. A life that ends in
- * the midst of this has left its number in the journal before it began, so that
- * the next one recognises what it had taken over (see take_over.sql).
+ * the midst of this changes nothing for the next one (see take_over.sql).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -62,8 +61,6 @@ struct journal *recover_open(const struct settings *settings, int index)
 bool recover_begin(struct worker *w)
 {
     struct queue_claim claims[JOURNAL_BATCHES];
-    int64_t lives[JOURNAL_CLAIMANTS];
-    size_t life_count = 0;
     size_t count = 0;
 
     for (struct journal_batch *b = NULL;
@@ -73,9 +70,7 @@ bool recover_begin(struct worker *w)
     if (count == 0) {
         return false;
     }
-    journal_add_claimant(w->journal, queue_worker_id(w->queue));
-    life_count = journal_claimants(w->journal, lives);
-    if (queue_take_over(w->queue, claims, count, lives, life_count)) {
+    if (queue_take_over(w->queue, claims, count)) {
         log_info("an earlier life of this worker left batches", "batches=%zu",
                  count);
     }

@@ -79,10 +79,9 @@ bool queue_is_leasing(const struct queue *q);
 bool queue_lease(struct queue *q, size_t count);
 /* Takes over batches whose lease names an earlier worker, by id and epoch,
  * whoever owns them; those that somebody else has taken meanwhile are left
- * out. lives are earlier workers that ended in the midst of such a take-over.
- * Answered by on_batches, with the epochs asked for in claimed_epoch. */
+ * out. Answered by on_batches, with claimed_epoch set. */
 bool queue_take_over(struct queue *q, const struct queue_claim *claims,
-                     size_t count, const int64_t *lives, size_t life_count);
+                     size_t count);
 /* The number that owns our leases; 0 before the worker is registered. */
 int64_t queue_worker_id(const struct queue *q);
 /*

@@ -75,8 +75,15 @@ void queue_forget(struct queue *q, struct batch *batch);
 /* The text of sql/queries/NAME.sql; its address is its identity. */
 const char *queue_sql(const char *name);
 
-/* ---- queue_rows.c ----------------------------------------------------------
- */
+/* ---- queue_lease.c ----------------------------------------------------- */
+
+/* Ends the leases of these batches (a bigint[]), at once and for whoever wants
+ * them. */
+void queue_let_go(struct queue *q, const struct buf *ids);
+/* The answer to that: says how many there were. */
+void queue_on_let_go(void *ctx, const PGresult *result, const char *error);
+
+/* ---- queue_rows.c ----------------------------------------------------- */
 
 /* A batch with its letters from a row of lease.sql or take_over.sql; false
  * when it does not fit into its memory. */
@@ -91,8 +98,7 @@ size_t rows_event_cost(const struct event *e);
 /* What was not found gets its reason; frees the maps. */
 void rows_finish(struct pending *p);
 
-/* ---- queue_settle.c --------------------------------------------------------
- */
+/* ---- queue_settle.c --------------------------------------------------- */
 
 /* Begins a transaction for what waits in q->settling, if none is under way. */
 void settle_next(struct queue *q);
