@@ -105,7 +105,7 @@ const struct conf_item settings_items[] = {
     NUMBER("worker", "letters_ahead", letters_ahead, "2000", 500, 20000,
            "Leased letters that may wait for a lane; bounds the memory."),
     BYTES("worker", "payload_max", payload_max, "1m", 1024, 16 * MIB,
-          "Largest payload of one event as stored; a larger one is set "
+          "Largest payload of one event, as text; a larger one is set "
           "aside."),
     TEXT("worker", "journal", journal_path, "",
          "Folder of the journal that tells a restarted worker what was in "

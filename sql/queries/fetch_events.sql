@@ -3,17 +3,22 @@
 -- Parameters:
 --   $1 smallint  the leaf: id & 15 of each of them
 --   $2 bigint[]  event ids, each once
---   $3 int       largest payload, in bytes as it is stored
+--   $3 int       largest payload, in bytes of text
 -- Result, in no order; an event that is gone has no row:
 --   id bigint, type text,
 --   payload text (JSON); NULL when it is too large
 --   created_at timestamptz
 --
--- What all payloads take together is bounded by the reader, who takes them row
--- by row and stops keeping them in time.
+-- What is too large even as it is stored is not turned into text at all; what
+-- all payloads take together is bounded by the reader, who takes them row by
+-- row and stops keeping them in time.
 SELECT id, type,
-       CASE WHEN pg_column_size(payload) <= $3::int THEN payload::text END
-         AS payload,
+       CASE WHEN octet_length(payload) <= $3::int THEN payload END AS payload,
        created_at
-  FROM postbatch.event
- WHERE ring = $1::smallint AND id = ANY ($2::bigint[])
+  FROM (SELECT id, type,
+               CASE WHEN pg_column_size(payload) <= $3::int
+                    THEN payload::text END AS payload,
+               created_at
+          FROM postbatch.event
+         WHERE ring = $1::smallint AND id = ANY ($2::bigint[])
+        OFFSET 0) AS e
