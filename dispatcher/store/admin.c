@@ -10,6 +10,7 @@
 
 #include "base/embed.h"
 #include "base/mem.h"
+#include "store/route.h"
 
 struct admin {
     PGconn *conn;
@@ -119,12 +120,7 @@ bool admin_is_null(const struct admin *a, int row, int column)
 
 char *admin_check_role(struct admin *a, const char *sql)
 {
-    char *query =
-        mem_printf("EXPLAIN WITH pass AS (SELECT NULL::bigint AS event_id, "
-                   "NULL::text AS type, NULL::jsonb AS payload)\n"
-                   "SELECT event_id::bigint, recipient_id::bigint FROM (\n"
-                   "%s\n) AS role",
-                   sql);
+    char *query = route_check_text(sql);
     PGresult *result = PQexec(a->conn, query);
     char *why = NULL;
 

@@ -375,11 +375,7 @@ static void check_next_role(struct route *r)
         sync_types(r);
         return;
     }
-    sql = mem_printf("EXPLAIN WITH pass AS (SELECT NULL::bigint AS event_id, "
-                     "NULL::text AS type, NULL::jsonb AS payload)\n"
-                     "SELECT event_id::bigint, recipient_id::bigint FROM (\n"
-                     "%s\n) AS role",
-                     role->sql);
+    sql = route_check_text(role->sql);
     if (!pg_simple(r->pg, sql, on_role_checked, r)) {
         log_debug("role not checked", "why=\"connection lost\"");
     }

@@ -114,4 +114,10 @@ const char *route_role_name(const struct route *r, int role_id);
 char *route_compose(const char *template_name, const struct route_role *roles,
                     const int *ids, size_t count);
 
+/*
+ * A statement that fails when the role's SQL cannot be used with the database
+ * it is sent to, and does nothing otherwise. Caller frees.
+ */
+char *route_check_text(const char *role_sql);
+
 #endif

@@ -78,6 +78,15 @@ char *route_compose(const char *template_name, const struct route_role *roles,
     return buf_take(&text);
 }
 
+char *route_check_text(const char *role_sql)
+{
+    return mem_printf("EXPLAIN WITH pass AS (SELECT NULL::bigint AS event_id, "
+                      "NULL::text AS type, NULL::jsonb AS payload)\n"
+                      "SELECT event_id::bigint, recipient_id::bigint FROM (\n"
+                      "%s\n) AS role",
+                      role_sql);
+}
+
 /* ---- role files ------------------------------------------------------------
  */
 
