@@ -71,8 +71,8 @@ struct recipient {
     struct span name;   /* display name; may be empty */
     struct span locale; /* may be empty */
     bool is_active;
-    bool is_found;         /* its row is there */
-    bool is_beyond_budget; /* its row did not fit into memory: try again */
+    bool is_found;          /* its row is there */
+    bool is_beyond_budget;  /* its row did not fit into memory: try again */
     struct span suppressed; /* why it must not be written to; empty = it may */
 };
 
@@ -124,7 +124,7 @@ struct batch {
     struct event **events; /* every event of the batch once */
     uint32_t event_count;
     size_t payload_bytes; /* of all its events; for the store's budget */
-    void *record; /* owned by the engine: its place in the journal */
+    void *record;         /* owned by the engine: its place in the journal */
 };
 
 #endif
