@@ -34,18 +34,11 @@ struct choice {
 static struct composer *make_composer(const struct settings *s,
                                       const struct catalog *catalog)
 {
-    const struct composer_settings settings = {
-        .from_name = s->from_name,
-        .from_email = s->from_email[0] ? s->from_email : "check@example.org",
-        .domain = s->domain,
-        .list_id = s->list_id,
-        .site_name = s->site_name,
-        .site_url = s->site_url,
-        .settings_url = s->settings_url,
-        .precedence_bulk = s->precedence_bulk,
-        .letter_max = (size_t)s->letter_max,
-    };
+    struct composer_settings settings = settings_composer(s);
 
+    if (s->from_email[0] == '\0') { /* told elsewhere; samples need one */
+        settings.from_email = "check@example.org";
+    }
     return composer_new(&settings, catalog);
 }
 

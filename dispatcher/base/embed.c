@@ -5,7 +5,10 @@
  */
 #include "base/embed.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/log.h"
 
 extern const struct embed_file embed_table[];
 
@@ -17,6 +20,17 @@ const struct embed_file *embed_find(const char *path)
         }
     }
     return NULL;
+}
+
+const struct embed_file *embed_require(const char *path)
+{
+    const struct embed_file *file = embed_find(path);
+
+    if (file == NULL) {
+        log_error("a file is not built in", "path=%s", path);
+        abort();
+    }
+    return file;
 }
 
 const struct embed_file *embed_next(const char *prefix,

@@ -17,6 +17,9 @@ struct embed_file {
 
 /* The file of that path, or NULL. Its address is the same at every call. */
 const struct embed_file *embed_find(const char *path);
+/* The same for a file that the program cannot do without: its absence is a
+ * mistake of the build and ends the program. */
+const struct embed_file *embed_require(const char *path);
 /* Walks the files whose path begins with prefix, sorted by path; NULL begins
  * and ends. An empty prefix walks all. */
 const struct embed_file *embed_next(const char *prefix,

@@ -248,6 +248,21 @@ void settings_free(const struct settings *settings)
     mem_free(h);
 }
 
+struct composer_settings settings_composer(const struct settings *settings)
+{
+    return (struct composer_settings){
+        .from_name = settings->from_name,
+        .from_email = settings->from_email,
+        .domain = settings->domain,
+        .list_id = settings->list_id,
+        .site_name = settings->site_name,
+        .site_url = settings->site_url,
+        .settings_url = settings->settings_url,
+        .precedence_bulk = settings->precedence_bulk,
+        .letter_max = (size_t)settings->letter_max,
+    };
+}
+
 void settings_print_reference(FILE *out)
 {
     struct settings presets = {0};

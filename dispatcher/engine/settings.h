@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/problems.h"
+#include "mail/composer.h"
 #include "smtp/relay.h"
 
 /* What to do with a letter whose content was given and whose reply was not
@@ -83,6 +84,9 @@ const struct settings *settings_load(const char *path,
 /* Frees what settings_load has returned; NULL is allowed. */
 void settings_free(const struct settings *settings);
 
+/* What all letters have in common, as the composer wants it; points into
+ * settings. */
+struct composer_settings settings_composer(const struct settings *settings);
 /* All settings with preset, bounds and help. */
 void settings_print_reference(FILE *out);
 /* The values in force with their origin. */

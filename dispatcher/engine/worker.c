@@ -512,17 +512,7 @@ static struct queue *make_queue(struct worker *w)
 static struct composer *make_composer(struct worker *w,
                                       const struct catalog *catalog)
 {
-    const struct composer_settings settings = {
-        .from_name = w->settings->from_name,
-        .from_email = w->settings->from_email,
-        .domain = w->settings->domain,
-        .list_id = w->settings->list_id,
-        .site_name = w->settings->site_name,
-        .site_url = w->settings->site_url,
-        .settings_url = w->settings->settings_url,
-        .precedence_bulk = w->settings->precedence_bulk,
-        .letter_max = (size_t)w->settings->letter_max,
-    };
+    const struct composer_settings settings = settings_composer(w->settings);
     struct composer *composer = composer_new(&settings, catalog);
 
     composer_on_drift(composer, on_drift, w);

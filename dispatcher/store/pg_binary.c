@@ -280,27 +280,26 @@ void pg_copy_row(struct buf *b, int columns)
     put16(b, (int16_t)columns);
 }
 
+/* A field of COPY is written as an element of an array is: length, bytes. */
+
 void pg_copy_null(struct buf *b)
 {
-    put32(b, -1);
+    pg_array_null(b);
 }
 
 void pg_copy_int64(struct buf *b, int64_t value)
 {
-    put32(b, 8);
-    put64(b, value);
+    pg_array_int64(b, value);
 }
 
 void pg_copy_int16(struct buf *b, int16_t value)
 {
-    put32(b, 2);
-    put16(b, value);
+    pg_array_int16(b, value);
 }
 
 void pg_copy_text(struct buf *b, struct span text)
 {
-    put32(b, (int32_t)text.len);
-    buf_span(b, text);
+    pg_array_text(b, text);
 }
 
 void pg_copy_end(struct buf *b)

@@ -27,15 +27,9 @@ static const double LEASE_PAUSE_S = 1.0;
 const char *queue_sql(const char *name)
 {
     char path[64];
-    const struct embed_file *file = NULL;
 
     snprintf(path, sizeof(path), "queries/%s.sql", name);
-    file = embed_find(path);
-    if (file == NULL) {
-        log_error("a query is not built in", "path=%s", path);
-        abort();
-    }
-    return file->data;
+    return embed_require(path)->data;
 }
 
 /* ---- life ------------------------------------------------------------- */

@@ -46,17 +46,6 @@ struct route {
 
 static void check_next_role(struct route *r);
 
-static const char *query_text(const char *path)
-{
-    const struct embed_file *file = embed_find(path);
-
-    if (file == NULL) {
-        log_error("a query is not built in", "path=%s", path);
-        abort();
-    }
-    return file->data;
-}
-
 /* ---- life ------------------------------------------------------------------
  */
 
@@ -336,8 +325,8 @@ static void sync_types(struct route *r)
     }
     buf_putc(&json, ']');
     pg_param_text(&p, buf_cstr(&json));
-    if (!pg_query(r->pg, query_text("queries/sync_types.sql"), &p, on_synced,
-                  r)) {
+    if (!pg_query(r->pg, embed_require("queries/sync_types.sql")->data, &p,
+                  on_synced, r)) {
         log_debug("types not synced", "why=\"connection lost\"");
     }
     buf_release(&json);
@@ -465,8 +454,8 @@ static bool run(struct route *r, const char *sql,
     r->step = (struct route_step){0};
     r->is_busy = pg_simple(r->pg, "BEGIN ISOLATION LEVEL READ COMMITTED",
                            on_ignored, r) &&
-                 pg_query(r->pg, query_text("queries/route_lock.sql"), NULL,
-                          on_lock, r) &&
+                 pg_query(r->pg, embed_require("queries/route_lock.sql")->data,
+                          NULL, on_lock, r) &&
                  pg_query(r->pg, sql, params, answer, r) &&
                  pg_simple(r->pg, "COMMIT", on_done, r);
     return r->is_busy;
@@ -522,5 +511,6 @@ bool route_run_skip(struct route *r, const char *reason)
     struct pg_params p = {0};
 
     pg_param_text(&p, reason);
-    return run(r, query_text("queries/route_skip.sql"), &p, on_skipped);
+    return run(r, embed_require("queries/route_skip.sql")->data, &p,
+               on_skipped);
 }

@@ -40,12 +40,8 @@ static void replace(struct buf *out, struct span text, const char *what,
 
 static struct span embedded(const char *path)
 {
-    const struct embed_file *file = embed_find(path);
+    const struct embed_file *file = embed_require(path);
 
-    if (file == NULL) {
-        fprintf(stderr, "postbatch: %s is not built in\n", path);
-        abort();
-    }
     return span_make(file->data, file->size);
 }
 
