@@ -74,11 +74,12 @@ event AS (
   LIMIT $1::int
 ),
 pair AS MATERIALIZED (
-  -- Who should hear of it, and by which role. Each event has a row without a
-  -- role first, so that all else about this step can be read from here; these
-  -- rows stand in the order in which the events were read. A recipient who
-  -- does not want the mail is NULL. Each EXISTS without a reference to the
-  -- pair is asked once a step: where there is nothing to look up, nothing is.
+  -- Who should hear of it, and by which role. An event of which nobody should
+  -- hear has one row, without a role, so that all else about this step can be
+  -- read from here; rows stand in the order in which the events were read. A
+  -- recipient who does not want the mail is NULL. Each EXISTS without a
+  -- reference to the pair is asked once a step: where there is nothing to look
+  -- up, nothing is.
   SELECT p.phase, p.xid, p.event_id, p.reason, p.urgency, p.type_id,
          p.gather_max, x.role_id, o.place,
          CASE WHEN x.recipient_id IS NOT NULL
@@ -140,22 +141,23 @@ pair AS MATERIALIZED (
                                 WHERE NOT e.payload ? k)
                  END AS reason
             FROM event AS e
-            LEFT JOIN LATERAL (
-                 SELECT * FROM postbatch.event_type AS t
-                  WHERE t.name = e.type LIMIT 1) AS t ON true
+            LEFT JOIN postbatch.event_type AS t ON t.name = e.type
           OFFSET 0) AS e
           OFFSET 0) AS p
-   CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
          SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
+          WHERE false
 --{roles}
-         LIMIT $3::int + 2) AS x
+         LIMIT $3::int + 1) AS x ON true
    CROSS JOIN LATERAL (
          SELECT array_position(p.role_ids, x.role_id) AS place) AS o
    LIMIT greatest($2::int, $3::int + 3)
 ),
 tally AS MATERIALIZED (
   -- Where the rows did not suffice, the last event is not all there.
-  SELECT count(*) AS rows, count(*) FILTER (WHERE role_id IS NULL) AS events,
+  SELECT count(*) AS rows,
+         (SELECT count(*) FROM (SELECT FROM pair GROUP BY event_id) AS e)
+           AS events,
          count(*) < greatest($2::int, $3::int + 3) AS is_whole,
          max(event_id) AS top_id, bool_or(reason IS NOT NULL) AS has_poison,
          bool_or(gather_max > 1) AS has_gather
@@ -163,8 +165,8 @@ tally AS MATERIALIZED (
 ),
 cut AS MATERIALIZED (
   SELECT CASE WHEN NOT tally.is_whole
-              THEN (SELECT event_id FROM pair WHERE role_id IS NULL
-                    OFFSET tally.events - 1 LIMIT 1) END AS event_id,
+              THEN (SELECT event_id FROM pair
+                    OFFSET tally.rows - 1 LIMIT 1) END AS event_id,
          CASE WHEN tally.is_whole THEN tally.events
               ELSE tally.events - 1 END AS events
     FROM tally
@@ -177,7 +179,7 @@ giant AS MATERIALIZED (
            GROUP BY event_id HAVING count(role_id) > $3::int) AS g
    WHERE g.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
 ),
-wanted AS (
+wanted AS NOT MATERIALIZED (
   -- One pair for each recipient and event: of the roles by which the
   -- recipient wants it, the first in the order of the contract.
   SELECT DISTINCT ON (p.urgency, p.recipient_id, p.type_id, p.event_id)
@@ -188,6 +190,15 @@ wanted AS (
      AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
      AND p.event_id <> ALL ((SELECT event_ids FROM giant)::bigint[])
    ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.place
+),
+plain AS MATERIALIZED (
+  -- A letter a pair: the batches are slices of these.
+  SELECT urgency, count(*) AS n, array_agg(recipient_id) AS recipient_ids,
+         array_agg(event_id) AS event_ids, array_agg(role_id) AS role_ids
+    FROM (SELECT * FROM wanted
+           ORDER BY urgency, recipient_id, type_id, event_id) AS w
+   WHERE NOT (SELECT has_gather FROM tally)
+   GROUP BY urgency
 ),
 letter AS (
   -- A type that gathers has one letter for up to gather_max events; all
@@ -201,15 +212,20 @@ letter AS (
                  OVER (PARTITION BY urgency, recipient_id, type_id
                            ORDER BY event_id) AS nth
             FROM wanted) AS w
+   WHERE (SELECT has_gather FROM tally)
 ),
 made AS (
   INSERT INTO postbatch.batch
          (urgency, n, recipient_ids, event_ids, roles, letters)
+  SELECT p.urgency, least(500, p.n - past), p.recipient_ids[past + 1:past + 500],
+         p.event_ids[past + 1:past + 500], p.role_ids[past + 1:past + 500],
+         NULL::smallint[]
+    FROM plain AS p, generate_series(0, p.n::int - 1, 500) AS past
+  UNION ALL
   SELECT urgency, max(letter) - min(letter) + 1,
          array_agg(recipient_id), array_agg(event_id), array_agg(role_id),
          CASE WHEN max(letter) - min(letter) + 1 < count(*)
-              THEN array_agg((letter % 500)::smallint)
-                   FILTER (WHERE (SELECT has_gather FROM tally)) END
+              THEN array_agg((letter % 500)::smallint) END
     FROM (SELECT *, letter / 500 AS part FROM letter
            ORDER BY urgency, part, letter, event_id) AS l
    GROUP BY urgency, part
@@ -222,7 +238,7 @@ set_aside AS (
     JOIN postbatch.event AS e
       ON e.ring = (p.event_id & 15)::smallint AND e.id = p.event_id
    WHERE (SELECT has_poison FROM tally)
-     AND p.role_id IS NULL AND p.reason IS NOT NULL
+     AND p.reason IS NOT NULL
      AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
   ON CONFLICT (event_id) DO NOTHING
   RETURNING 1
@@ -241,8 +257,13 @@ done AS (
                      WHERE event_id <> cut.event_id) END AS top_id
     FROM tally CROSS JOIN cut
     LEFT JOIN LATERAL (
-         SELECT phase, xid, event_id FROM pair WHERE role_id IS NULL
-         OFFSET greatest(cut.events - 1, 0) LIMIT 1) AS last ON true
+         -- The last row but those of the event that is cut.
+         SELECT phase, xid, event_id FROM pair
+          WHERE event_id IS DISTINCT FROM cut.event_id
+         OFFSET greatest(0, CASE WHEN tally.is_whole THEN tally.rows
+                                 ELSE (SELECT count(*) FROM pair
+                                        WHERE event_id <> cut.event_id)
+                            END - 1) LIMIT 1) AS last ON true
 )
 UPDATE postbatch.route
    SET snap_last = here.snap_last,

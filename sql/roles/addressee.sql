@@ -6,9 +6,11 @@
 --
 -- A number is an id, a string is a key; what names nobody is passed over.
 SELECT pass.event_id,
-       coalesce(postbatch.to_bigint(pass.payload -> 'recipient'),
-                (SELECT r.id FROM postbatch.recipient AS r
-                  WHERE r.key = pass.payload ->> 'recipient')) AS recipient_id
+       CASE jsonb_typeof(pass.payload -> 'recipient')
+         WHEN 'number' THEN postbatch.to_bigint(pass.payload ->> 'recipient')
+         WHEN 'string' THEN (SELECT r.id FROM postbatch.recipient AS r
+                              WHERE r.key = pass.payload ->> 'recipient')
+       END AS recipient_id
   FROM pass
 UNION ALL
 SELECT pass.event_id,
