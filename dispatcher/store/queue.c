@@ -22,6 +22,8 @@
 
 static const double DRIFT_EVERY_S = 2.0;
 static const double SETTLE_PAUSE_S = 1.0;
+/* A transaction for several batches costs hardly more than one for one. */
+static const double SETTLE_PACE_S = 0.04;
 static const double LEASE_PAUSE_S = 1.0;
 
 const char *queue_sql(const char *name)
@@ -185,7 +187,7 @@ static void on_lost(void *ctx, const char *why)
     q->was_ready = false;
 }
 
-static void on_settle_pause(struct ev_loop *loop, struct ev_timer *timer,
+static void on_settle_timer(struct ev_loop *loop, struct ev_timer *timer,
                             int events)
 {
     (void)events;
@@ -238,9 +240,12 @@ struct queue *queue_new(struct ev_loop *loop,
     ev_timer_init(&q->drift_timer, on_drift_timer, DRIFT_EVERY_S,
                   DRIFT_EVERY_S);
     q->drift_timer.data = q;
-    ev_init(&q->settle_pause, on_settle_pause);
+    ev_init(&q->settle_pause, on_settle_timer);
     q->settle_pause.repeat = SETTLE_PAUSE_S;
     q->settle_pause.data = q;
+    ev_init(&q->settle_pace, on_settle_timer);
+    q->settle_pace.repeat = SETTLE_PACE_S;
+    q->settle_pace.data = q;
     ev_init(&q->lease_pause, on_lease_pause);
     q->lease_pause.repeat = LEASE_PAUSE_S;
     return q;
@@ -266,6 +271,7 @@ void queue_free(struct queue *q)
     pg_free(q->reading);
     ev_timer_stop(q->loop, &q->drift_timer);
     ev_timer_stop(q->loop, &q->settle_pause); /* its answers start them */
+    ev_timer_stop(q->loop, &q->settle_pace);
     ev_timer_stop(q->loop, &q->lease_pause);
     drift_release(q);
     mem_free(q);

@@ -60,6 +60,7 @@ struct queue {
     bool settle_failed;
     char copy_sql[256];           /* of the transaction under way */
     struct ev_timer settle_pause; /* after a transaction that failed */
+    struct ev_timer settle_pace;  /* since one began */
     struct ev_timer lease_pause;  /* after a lease or fetch that failed */
 
     struct map drift; /* "type\0key" -> struct drift * */

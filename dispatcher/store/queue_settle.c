@@ -424,18 +424,28 @@ static bool ask_settle(struct queue *q, struct batch *b)
 
 /* ---- the way in -------------------------------------------------------- */
 
+/* Others are about to be ready, and one has just gone: let them go together.
+ * What lies here until then is in the journal. */
+static bool is_better_later(const struct queue *q)
+{
+    return ev_is_active(&q->settle_pace) && q->settling.count < q->settle_max &&
+           q->settling.count < q->held.count;
+}
+
 void settle_next(struct queue *q)
 {
     struct list_node *n = NULL;
 
     if (q->settled_count > 0 || list_is_empty(&q->settling) ||
-        ev_is_active(&q->settle_pause) || !queue_is_ready(q)) {
+        ev_is_active(&q->settle_pause) || is_better_later(q) ||
+        !queue_is_ready(q)) {
         return;
     }
     while (q->settled_count < q->settle_max &&
            (n = list_take(&q->settling)) != NULL) {
         q->settled[q->settled_count++] = LIST_OF(n, struct batch, node);
     }
+    ev_timer_again(q->loop, &q->settle_pace);
     q->settled_answers = 0;
     q->settle_failed = false;
     if (!pg_simple(q->writing, "BEGIN", on_part, q)) {
