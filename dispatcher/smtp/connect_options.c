@@ -146,8 +146,6 @@ static CURLcode set_connection(struct link *l)
 
     SET(rc, l->easy, CURLOPT_CONNECT_ONLY, 1L);
     SET(rc, l->easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    SET(rc, l->easy, CURLOPT_NOSIGNAL, 1L);
-    SET(rc, l->easy, CURLOPT_QUICK_EXIT, 1L);
     SET(rc, l->easy, CURLOPT_TCP_KEEPALIVE, 1L);
     /* Not from the environment: mail must not take a web proxy's way. */
     SET(rc, l->easy, CURLOPT_PROXY, "");
@@ -159,7 +157,6 @@ static CURLcode set_connection(struct link *l)
     SET(rc, l->easy, CURLOPT_HEADERFUNCTION, on_line);
     SET(rc, l->easy, CURLOPT_HEADERDATA, l);
     SET(rc, l->easy, CURLOPT_WRITEFUNCTION, on_body);
-    SET(rc, l->easy, CURLOPT_PRIVATE, l);
     if (s->unix_path != NULL) {
         SET(rc, l->easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
     }

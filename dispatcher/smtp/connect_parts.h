@@ -7,22 +7,20 @@
 
 #include <curl/curl.h>
 
+#include "net/multi.h"
 #include "smtp/connect.h"
 #include "smtp/reply.h"
 
 struct link {
-    struct connector *connector;
+    struct transfer transfer;
     const struct relay_settings *settings;
-    CURL *easy;
+    CURL *easy; /* the transfer's */
     link_done_fn *done;
     void *ctx;
-    ev_prepare failed_early; /* fed, never started: tells of a failed start */
-    CURLcode early;
     int64_t opened_ms;
     int fd;
     int greetings; /* replies with 220: the second is STARTTLS's */
     int replies;   /* whole ones */
-    bool is_added;
     bool is_auth;
     struct reply reply; /* the last one */
     struct ehlo ehlo;
