@@ -227,13 +227,14 @@ static void on_answer(void *ctx, const struct web_answer *answer)
     snprintf(w->body, sizeof(w->body), "%.*s", SPAN_ARG(answer->body));
     snprintf(w->error, sizeof(w->error), "%s",
              answer->error ? answer->error : "");
+    ev_break(w->loop, EVBREAK_ONE);
 }
 
 static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
     (void)events;
     *(bool *)timer->data = true;
+    ev_break(loop, EVBREAK_ONE);
 }
 
 /* Runs the loop until so many answers came; fails after 5 s. */
@@ -246,7 +247,7 @@ static void wait_for(struct world *w, int answers)
     late.data = &is_late;
     ev_timer_start(w->loop, &late);
     while (w->answers < answers && !is_late) {
-        ev_run(w->loop, EVRUN_ONCE);
+        ev_run(w->loop, 0);
     }
     ev_timer_stop(w->loop, &late);
     assert_int_equal(w->answers, answers);
