@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -103,11 +104,11 @@ static void test_control_bytes(void **state)
     } cases[] = {
         {"two\nlines", "two\\x0alines"},
         {"250 ok\r\nlevel=error msg=\"forged\"",
-         "250 ok\\x0d\\x0alevel=error msg=\"forged\""},
+         "\"250 ok\\x0d\\x0alevel=error msg=\\\"forged\\\"\""},
         {"tab\tbell\adel\177", "tab\\x09bell\\x07del\\x7f"},
         {"\033[2J", "\\x1b[2J"},
         {"J\303\274rgen", "J\303\274rgen"}, /* UTF-8 stays */
-        {"100%s %n", "100%s %n"},
+        {"100%s %n", "\"100%s %n\""},
     };
 
     (void)state;
@@ -123,6 +124,53 @@ static void test_control_bytes(void **state)
         assert_one_line(line);
         assert_string_equal(line + 25, want);
     }
+}
+
+/* No value can end itself and begin another field. */
+static void test_quotes(void **state)
+{
+    static const struct {
+        const char *value;
+        const char *alone;  /* written as a=%s */
+        const char *quoted; /* written as a="%s" */
+    } cases[] = {
+        {"plain", "plain", "\"plain\""},
+        {"", "", "\"\""},
+        {"two words", "\"two words\"", "\"two words\""},
+        {"x level=error", "\"x level=error\"", "\"x level=error\""},
+        {"b=1", "\"b=1\"", "\"b=1\""},
+        {"\" b=\"1", "\"\\\" b=\\\"1\"", "\"\\\" b=\\\"1\""},
+        {"end\\", "\"end\\\\\"", "\"end\\\\\""},
+        {"\\x0a", "\"\\\\x0a\"", "\"\\\\x0a\""},
+        {"\n", "\\x0a", "\"\\x0a\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char want[256];
+
+        catch_lines();
+        log_info("said", "a=%s b=\"%s\" n=%d", cases[i].value, cases[i].value,
+                 7);
+        snprintf(want, sizeof(want), "level=info msg=\"said\" a=%s b=%s n=7\n",
+                 cases[i].alone, cases[i].quoted);
+        assert_string_equal(caught_lines() + 25, want);
+    }
+}
+
+static void test_conversions(void **state)
+{
+    (void)state;
+    catch_lines();
+    log_info("all",
+             "d=%d ld=%ld lld=%lld u=%u lu=%lu llu=%llu zu=%zu wide=%6d "
+             "f=%.0f g=%g c=%c part=%.*s cut=%.3s both=%d%% key %s=%s",
+             -1, -2L, -3LL, 4U, 5UL, 6ULL, (size_t)7, 8, 2.6, 0.5, 'z', 2,
+             "abc", "abcdef", 50, "n", "v");
+    assert_string_equal(caught_lines() + 25,
+                        "level=info msg=\"all\" d=-1 ld=-2 lld=-3 u=4 lu=5 "
+                        "llu=6 zu=7 wide=8 f=3 g=0.5 c=z part=ab cut=abc "
+                        "both=50% key n=v\n");
 }
 
 /* A line beyond 4000 bytes is cut; it is one write, below PIPE_BUF. */
@@ -148,15 +196,28 @@ static void test_long_values(void **state)
     }
 }
 
+/* JOURNAL_STREAM counts only while standard error is what it names. */
 static void test_under_journald(void **state)
 {
+    char stream[64];
+    struct stat status;
+
     (void)state;
-    setenv("JOURNAL_STREAM", "8:12345", 1);
     catch_lines();
+    assert_int_equal(fstat(STDERR_FILENO, &status), 0);
+    snprintf(stream, sizeof(stream), "%llu:%llu",
+             (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
     log_error("a", "n=%d", 1);
     log_info("b", "n=%d", 2);
     assert_string_equal(caught_lines(), "<3>level=error msg=\"a\" n=1\n"
                                         "<6>level=info msg=\"b\" n=2\n");
+
+    catch_lines();
+    setenv("JOURNAL_STREAM", "1:1", 1);
+    log_error("c", "n=%d", 3);
+    assert_string_equal(caught_lines() + 25, "level=error msg=\"c\" n=3\n");
     unsetenv("JOURNAL_STREAM");
 }
 
@@ -166,6 +227,8 @@ int main(void)
         cmocka_unit_test_setup(test_shape, begin),
         cmocka_unit_test_setup(test_levels, begin),
         cmocka_unit_test_setup(test_control_bytes, begin),
+        cmocka_unit_test_setup(test_quotes, begin),
+        cmocka_unit_test_setup(test_conversions, begin),
         cmocka_unit_test_setup(test_long_values, begin),
         cmocka_unit_test_setup(test_under_journald, begin),
     };
