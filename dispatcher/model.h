@@ -6,6 +6,7 @@
  *     letter     one mail for one recipient about one or more events
  *     batch      up to 500 letters: leased, rendered, sent and settled as one
  *     outcome    what became of a letter: a verdict and the words behind it
+ *     report     what a person should know, once for its cause
  *
  * Ownership: a batch owns an arena, and the arena owns every recipient, event
  * and letter of the batch with all their bytes; the one exception is
@@ -125,6 +126,27 @@ struct batch {
     uint32_t event_count;
     size_t payload_bytes; /* of all its events; for the store's budget */
     void *record;         /* owned by the engine: its place in the journal */
+};
+
+/* What a person should know. All events that fail for one reason are one
+ * cause: whoever meets it, on whatever host, calls it the same. Texts are
+ * UTF-8. */
+struct report {
+    const char *cause;        /* "drift/ServiceSuccess/comment" */
+    const char *kind;         /* as an exception class: "UnlistedKey" */
+    const char *severity;     /* "error" or "warning" */
+    const char *component;    /* what part of Postbatch */
+    const char *action;       /* at what it was: a type, a relay */
+    const char *message;      /* the same each time: trackers group by it */
+    const char *over_message; /* to be told when it is over; may be NULL */
+    const char *file;         /* a template or contract, maybe with ":line";
+                                 may be NULL */
+    const char *params;       /* a JSON object: what varies */
+    bool lasts;               /* a state that ends; else it happens again */
+    bool is_over;             /* the state has ended: message says so */
+    int64_t count;            /* how often it happened */
+    int64_t first_us;         /* microseconds since 1970 */
+    int64_t last_us;
 };
 
 #endif

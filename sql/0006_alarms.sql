@@ -444,12 +444,11 @@ END $$;
 
 -- Takes what this backend was not told of, for as long as the lease; see
 -- queries/alarm_claim.sql. Of more than per_minute, the rest becomes one
--- report: the rows of one claim number.
+-- report.
 CREATE FUNCTION postbatch.claim_alarms(backend text, most int, per_minute int,
                                        lease interval)
-  RETURNS TABLE (claim bigint, is_summed boolean, cause text, kind text,
-                 severity text, component text, action text, message text,
-                 file text, params text, count bigint, first_at timestamptz,
+  RETURNS TABLE (claim bigint, cause text, kind text, severity text,
+                 component text, action text, message text, file text, params text, count bigint, first_at timestamptz,
                  last_at timestamptz, is_over boolean, tries int)
   LANGUAGE plpgsql
   AS $$
@@ -504,15 +503,28 @@ BEGIN
            tried_at = excluded.tried_at, due_at = excluded.due_at
     RETURNING r.*
   )
-  SELECT c.claim, c.claim = sum_it, a.cause, a.kind, a.severity, a.component,
-         a.action,
+  SELECT c.claim, a.cause, a.kind, a.severity, a.component, a.action,
          CASE WHEN a.is_over THEN coalesce(a.over_message, a.message)
               ELSE a.message END,
          a.file, a.params::text, a.count, a.first_at, a.last_at,
          a.is_over AND a.over_message IS NOT NULL, c.tries
     FROM claimed AS c
     JOIN postbatch.alarm AS a ON a.cause = c.cause
-   ORDER BY c.claim, a.round_at, a.cause;
+   WHERE c.claim <> sum_it
+  UNION ALL
+  SELECT sum_it, 'summary', 'ManyCauses', 'error', 'report', 'summary',
+         'more is wrong than is reported one by one: the rest of it', NULL,
+         jsonb_build_object('causes', count(*),
+           'some_of_them', (array_agg(jsonb_build_object('kind', a.kind,
+              'message', a.message, 'count', a.count)
+              ORDER BY a.round_at, a.cause))[1:100],
+           'see', 'SELECT * FROM postbatch.alarm WHERE NOT is_over')::text,
+         sum(a.count)::bigint, min(a.first_at), max(a.last_at), false,
+         max(c.tries)
+    FROM claimed AS c
+    JOIN postbatch.alarm AS a ON a.cause = c.cause
+   WHERE c.claim = sum_it
+  HAVING count(*) > 0;
 END $$;
 
 -- What became of a claim: it is told, or to be tried again after a while.

@@ -3,12 +3,11 @@
 -- Parameters:
 --   $1 text    the backend: 'log', 'errbit', 'command'
 --   $2 int     most reports to take
---   $3 int     reports a minute, of all workers; the rest of what is due then
---              comes as rows of one claim: one report that sums them up
+--   $3 int     reports a minute, of all workers; beyond, one report sums up
+--              the rest of what is due
 --   $4 bigint  milliseconds after which somebody else may take them
--- Result, a row a cause, by claim: claim bigint, is_summed boolean, cause,
---   kind, severity, component, action, message, file (may be NULL), params
---   text (a JSON object), count bigint, first_at, last_at, is_over boolean,
---   tries int (this one included)
+-- Result, a row a report: claim bigint, cause, kind, severity, component,
+--   action, message, file (may be NULL), params text (a JSON object), count
+--   bigint, first_at, last_at, is_over boolean, tries int (this one included)
 SELECT * FROM postbatch.claim_alarms($1::text, $2::int, $3::int,
                                      $4::bigint * interval '1 ms')
