@@ -5,11 +5,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/version.h"
 #include "cmd.h"
 
-#ifndef POSTBATCH_VERSION
-#define POSTBATCH_VERSION "0.1.0"
-#endif
 
 const struct cmd *const cmd_table[] = {
     &cmd_run,        &cmd_migrate, &cmd_check, &cmd_emit,    &cmd_resend,

@@ -186,9 +186,11 @@ static void returned(void *ctx, void *letter)
     end(l, p);
 }
 
-static void alarmed(void *ctx, const struct relay *r, const char *what)
+static void alarmed(void *ctx, const struct relay *r, enum pool_alarm alarm,
+                    const char *what)
 {
     (void)ctx;
+    (void)alarm;
     fprintf(stderr, "bench-smtp: %s: %s\n", r->settings.name, what);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "engine/hook.h"
 #include "engine/settings_table.h"
 #include "mail/address.h"
 
@@ -34,7 +35,7 @@ static char *text_or_null(char *text)
 }
 
 /* The first line of a file, put in *place; a problem when it cannot be. */
-static void read_secret(char **place, const char *path, const char *relay,
+static void read_secret(char **place, const char *path, const char *what,
                         struct problems *problems)
 {
     char line[4096] = "";
@@ -46,7 +47,7 @@ static void read_secret(char **place, const char *path, const char *relay,
     file = fopen(path, "re");
     if (file == NULL || fgets(line, sizeof(line), file) == NULL) {
         problems_add(problems, SEVERITY_ERROR, path, 0,
-                     "the secret of relay \"%s\" cannot be read: %s", relay,
+                     "the secret of %s cannot be read: %s", what,
                      file ? "empty file" : strerror(errno));
     } else {
         line[strcspn(line, "\r\n")] = '\0';
@@ -62,8 +63,11 @@ static void read_secret(char **place, const char *path, const char *relay,
 static void fill_relay(struct relay_settings *s, struct relay_config *c,
                        size_t letter_max, struct problems *problems)
 {
-    read_secret(&c->password, c->password_file, c->name, problems);
-    read_secret(&c->token, c->token_file, c->name, problems);
+    char *whose = mem_printf("relay \"%s\"", c->name);
+
+    read_secret(&c->password, c->password_file, whose, problems);
+    read_secret(&c->token, c->token_file, whose, problems);
+    mem_free(whose);
     relay_settings_default(s);
     s->name = c->name;
     s->host = text_or_null(c->host);
@@ -210,6 +214,59 @@ static void check_mail(const struct settings *s, struct problems *problems)
     }
 }
 
+static void check_errbit(struct settings *s, struct problems *problems)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    read_secret(&s->errbit_api_key, s->errbit_api_key_file, "report.errbit_url",
+                problems);
+    check_url("report.errbit_url", s->errbit_url, problems);
+    if (s->errbit_url[0] == '\0') {
+        return;
+    }
+    if (s->errbit_api_key[0] == '\0' ||
+        s->errbit_api_key[strspn(s->errbit_api_key, safe)] != '\0') {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "report.errbit_url is set: report.errbit_api_key_file "
+                     "has to name a file whose first line is the API key of "
+                     "the app, as Errbit shows it");
+    }
+    if (s->errbit_project_id[0] == '\0' ||
+        s->errbit_project_id[strspn(s->errbit_project_id, safe)] != '\0') {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "report.errbit_project_id is not a project's number or "
+                     "name");
+    }
+    if (strncmp(s->errbit_url, "https://", 8) != 0 &&
+        strncmp(s->errbit_url, "http://127.", 11) != 0 &&
+        strncmp(s->errbit_url, "http://localhost", 16) != 0) {
+        problems_add(problems, SEVERITY_WARNING, NULL, 0,
+                     "report.errbit_url begins with http://: the key and the "
+                     "reports can be read on the way");
+    }
+}
+
+static void check_report(struct settings *s, struct problems *problems)
+{
+    const char *why = NULL;
+    char **words = NULL;
+
+    check_errbit(s, problems);
+    if (s->report_command[0] == '\0') {
+        return;
+    }
+    words = hook_words(s->report_command, &why);
+    if (words == NULL) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0, "report.command: %s",
+                     why);
+    } else if (words[0][0] == '/' && access(words[0], X_OK) != 0) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "report.command: %s: %s", words[0], strerror(errno));
+    }
+    hook_words_free(words);
+}
+
 const struct settings *settings_load(const char *path,
                                      const char *const *assignments,
                                      size_t count, struct problems *problems)
@@ -227,6 +284,7 @@ const struct settings *settings_load(const char *path,
     }
     derive(&h->settings);
     check_mail(&h->settings, problems);
+    check_report(&h->settings, problems);
     fill_relays(h, problems);
     if (problems->errors > 0) {
         settings_free(&h->settings);

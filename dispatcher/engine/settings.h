@@ -65,6 +65,23 @@ struct settings {
     int ledger_replies;
     /* [log] */
     int log_level;
+    /* [report] */
+    char *report_environment;
+    char *errbit_url;
+    char *errbit_project_id;
+    char *errbit_api_key;
+    char *errbit_api_key_file;
+    char *errbit_ca_file;
+    int errbit_timeout_ms;
+    char *report_command;
+    int report_command_timeout_ms;
+    int report_period_ms;
+    int report_per_minute;
+    int report_quiet_ms;
+    int report_settle_ms;
+    int report_repeat_ms;
+    int report_waiting_ms;
+    int report_retry_ms;
     /* [relay NAME], in the order of the file */
     const struct relay_settings **relays;
     size_t relay_count;

@@ -134,6 +134,45 @@ const struct conf_item settings_items[] = {
 
     CHOICE("log", "level", log_level, "info", level_names,
            "Lines below it are not written."),
+
+    TEXT("report", "environment", report_environment, "production",
+         "What this installation is called in reports."),
+    TEXT("report", "errbit_url", errbit_url, "",
+         "Errbit, or another that takes Airbrake v3 notices: "
+         "https://errbit.example.org. Empty: none."),
+    TEXT("report", "errbit_project_id", errbit_project_id, "1",
+         "Project number in the notices' path."),
+    {"report", "errbit_api_key", CONF_SECRET, AT(errbit_api_key), "", 0, 0,
+     NULL, "API key of the app; better in a file."},
+    TEXT("report", "errbit_api_key_file", errbit_api_key_file, "",
+         "File whose first line is the API key."),
+    TEXT("report", "errbit_ca_file", errbit_ca_file, "",
+         "PEM file of the authorities to trust. Empty: the system's."),
+    TIME("report", "errbit_timeout", errbit_timeout_ms, "15s", 100, DAY,
+         "Time for Errbit to answer. Nothing waits for it."),
+    TEXT("report", "command", report_command, "",
+         "Command to run for each report, with its arguments; no shell. It "
+         "gets JSON on standard input and ALARM_... variables."),
+    TIME("report", "command_timeout", report_command_timeout_ms, "10s", 100,
+         DAY, "Time for the command; then it is killed."),
+    TIME("report", "period", report_period_ms, "10s", 100, 30 * SECOND,
+         "Time between two looks for something to report."),
+    NUMBER("report", "per_minute", report_per_minute, "20", 1, 1000,
+           "Reports a minute to each place, of all workers on all hosts "
+           "together; the rest is summed up in one."),
+    TIME("report", "quiet", report_quiet_ms, "1d", SECOND, 0,
+         "A cause is reported once; again when it was silent for so long "
+         "and comes back."),
+    TIME("report", "settle", report_settle_ms, "5m", 0, DAY,
+         "A relay that works again, a backlog that is gone: reported when it "
+         "has stayed so for so long."),
+    TIME("report", "repeat", report_repeat_ms, "0s", 0, 0,
+         "Report again what goes on, so often; 0 for never."),
+    TIME("report", "waiting", report_waiting_ms, "15m", 0, 0,
+         "An event or letter that waits longer is reported; 0: none is."),
+    TIME("report", "retry", report_retry_ms, "30s", 100, DAY,
+         "Wait after a report that failed; doubled each time, up to ten "
+         "minutes."),
 };
 
 const size_t settings_item_count =

@@ -285,8 +285,10 @@ static void on_said_goodbye(void *ctx, bool is_heard)
     if (is_heard) {
         recover_forget(w);
     }
-    enter(w, WORKER_GONE);
-    ev_break(w->loop, EVBREAK_ALL);
+    w->has_left = true;
+    if (w->options.runs_once) {
+        reporter_finish(w->reporter); /* nobody else may come to tell it */
+    }
 }
 
 static void on_drained(void *ctx)
@@ -327,6 +329,15 @@ static void turn_stopping(struct worker *w)
     }
 }
 
+static void turn_leaving(struct worker *w)
+{
+    if (w->has_left &&
+        (!w->options.runs_once || reporter_is_finished(w->reporter))) {
+        enter(w, WORKER_GONE);
+        ev_break(w->loop, EVBREAK_ALL);
+    }
+}
+
 static void on_turn(struct ev_loop *loop, struct ev_prepare *prepare,
                     int events)
 {
@@ -337,8 +348,8 @@ static void on_turn(struct ev_loop *loop, struct ev_prepare *prepare,
     switch (w->state) {
     case WORKER_RUNNING: turn_running(w); break;
     case WORKER_STOPPING: turn_stopping(w); break;
+    case WORKER_LEAVING: turn_leaving(w); break;
     case WORKER_STARTING:
-    case WORKER_LEAVING:
     case WORKER_GONE: break;
     }
 }
@@ -563,7 +574,12 @@ static bool worker_init(struct worker *w, const struct settings *settings,
         w->router =
             router_new(w->loop, settings, catalog, &router_hooks, w, problems);
     }
-    return make_pool(w, problems) && problems->errors == 0;
+    if (!make_pool(w, problems)) {
+        return false;
+    }
+    w->reporter =
+        reporter_new(w->loop, settings, catalog, w->pool, options->index == 0);
+    return problems->errors == 0;
 }
 
 static void print_summary(const struct worker *w)
@@ -587,6 +603,7 @@ static void print_summary(const struct worker *w)
 static void worker_release(struct worker *w)
 {
     pool_free(w->pool);
+    reporter_free(w->reporter);
     router_free(w->router);
     queue_free(w->queue);
     composer_free(w->composer);
@@ -609,6 +626,7 @@ int worker_run(const struct settings *settings, const struct catalog *catalog,
             router_start(w.router);
         }
         pool_start(w.pool);
+        reporter_start(w.reporter);
         ev_run(w.loop, 0);
         stop_watchers(&w);
         tell(&w);

@@ -7,6 +7,7 @@
 #include <ev.h>
 
 #include "engine/journal.h"
+#include "engine/reporter.h"
 #include "engine/retry.h"
 #include "engine/router.h"
 #include "engine/stats.h"
@@ -32,6 +33,7 @@ struct worker {
     struct router *router; /* NULL when router.enabled is off */
     struct pool *pool;
     struct composer *composer;
+    struct reporter *reporter;
     struct journal *journal; /* NULL: none */
     struct retry_policy retry;
     struct stats stats;
@@ -46,6 +48,7 @@ struct worker {
     int parents;         /* with live workers; relays' limits are divided */
     int64_t found_ms;    /* when there was something to do last */
     bool routed_something;
+    bool has_left; /* the database has heard our goodbye, or never will */
 
     struct ev_prepare turn;
     struct ev_timer poll;

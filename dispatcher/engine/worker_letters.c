@@ -333,9 +333,12 @@ static void on_done(void *ctx, void *letter, const struct outcome *outcome,
     judge(w, l);
 }
 
-static void on_alarm(void *ctx, const struct relay *relay, const char *what)
+static void on_alarm(void *ctx, const struct relay *relay,
+                     enum pool_alarm alarm, const char *what)
 {
-    (void)ctx;
+    struct worker *w = ctx;
+
+    reporter_relay_alarm(w->reporter, relay, alarm, what);
     log_error("relay trouble", "relay=%s why=\"%s\"", relay->settings.name,
               what);
 }

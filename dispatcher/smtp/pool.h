@@ -29,6 +29,15 @@
 
 struct pool;
 
+/* Why a person should look at a relay. */
+enum pool_alarm {
+    POOL_ALARM_DOWN,   /* it cannot be reached, several times in a row */
+    POOL_ALARM_PAUSED, /* it refuses us, by policy */
+    POOL_ALARM_SENDER, /* it refuses our sender address */
+    POOL_ALARM_ACCESS, /* credentials, certificates, settings: waiting will
+                          not help */
+};
+
 enum pool_next { POOL_NEXT_GIVEN, POOL_NEXT_NONE };
 
 struct pool_ops {
@@ -49,9 +58,9 @@ struct pool_ops {
     /* Certainly not delivered, and no attempt to count: it goes out again.
      * May come after begun, which it takes back. */
     void (*returned)(void *ctx, void *letter);
-    /* A person should look: the relay is paused, down, or refuses our sender
-     * address. At most one a minute for a relay. */
-    void (*alarm)(void *ctx, const struct relay *r, const char *what);
+    /* A person should look. At most one a minute for a relay. */
+    void (*alarm)(void *ctx, const struct relay *r, enum pool_alarm alarm,
+                  const char *what);
 };
 
 /* ops and ctx outlive the pool. */

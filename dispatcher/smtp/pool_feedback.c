@@ -19,17 +19,17 @@ enum {
 };
 
 static void alarm_person(struct pool *pool, struct relay *r, int64_t now_ms,
-                         const char *what)
+                         enum pool_alarm alarm, const char *what)
 {
     if (r->alarmed_ms != 0 && now_ms - r->alarmed_ms < ALARM_EVERY_MS) {
         return;
     }
     r->alarmed_ms = now_ms;
-    pool->ops->alarm(pool->ctx, r, what);
+    pool->ops->alarm(pool->ctx, r, alarm, what);
 }
 
 static void pause_relay(struct pool *pool, struct relay *r, int64_t now_ms,
-                        const char *text)
+                        enum pool_alarm alarm, const char *text)
 {
     bool is_news = false;
     int64_t ms = quota_pause(&r->quota, now_ms, &is_news);
@@ -41,7 +41,7 @@ static void pause_relay(struct pool *pool, struct relay *r, int64_t now_ms,
                   r->settings.name, (int)(ms / 1000), text);
         r->alarmed_ms = 0; /* a pause is always told */
     }
-    alarm_person(pool, r, now_ms, text);
+    alarm_person(pool, r, now_ms, alarm, text);
 }
 
 static void slow_relay(struct relay *r, int64_t now_ms, const char *text)
@@ -69,7 +69,7 @@ static void fail_relay(struct pool *pool, struct relay *r, int64_t now_ms,
              "why=\"%s\"",
              r->settings.name, failures, (int)ms, text);
     if (failures == FAILURES_ALARM) {
-        alarm_person(pool, r, now_ms, text);
+        alarm_person(pool, r, now_ms, POOL_ALARM_DOWN, text);
     }
 }
 
@@ -83,18 +83,20 @@ void pool_on_trouble(struct lane *l, const struct judgement *j,
     switch (j->relay) {
     case RELAY_NOTHING: return;
     case RELAY_SLOWER: slow_relay(r, now_ms, text); return;
-    case RELAY_PAUSE: pause_relay(pool, r, now_ms, text); return;
+    case RELAY_PAUSE:
+        pause_relay(pool, r, now_ms, POOL_ALARM_PAUSED, text);
+        return;
     case RELAY_ALARM:
         log_error("sender refused", "relay=%s why=\"%s\"", r->settings.name,
                   text);
         relay_set_trouble(r, "%s", text);
-        alarm_person(pool, r, now_ms, text);
+        alarm_person(pool, r, now_ms, POOL_ALARM_SENDER, text);
         break;
     case RELAY_DOUBT: break;
     }
     r->doubts++;
     if (r->doubts >= r->settings.doubts_max) {
-        pause_relay(pool, r, now_ms, text);
+        pause_relay(pool, r, now_ms, POOL_ALARM_PAUSED, text);
     }
 }
 
@@ -115,7 +117,11 @@ void pool_on_connect_failed(struct lane *l, const struct link_result *result)
         is_hopeless = j.relay == RELAY_PAUSE;
     }
     if (is_hopeless) {
-        pause_relay(pool, r, now_ms, result->text);
+        pause_relay(pool, r, now_ms,
+                    result->needs_person || result->place == PLACE_AUTH
+                        ? POOL_ALARM_ACCESS
+                        : POOL_ALARM_PAUSED,
+                    result->text);
         return;
     }
     /* This lane still counts as connecting, so it is not among the open. */

@@ -81,12 +81,14 @@ static void world_returned(void *ctx, void *letter)
     }
 }
 
-static void world_alarm(void *ctx, const struct relay *r, const char *what)
+static void world_alarm(void *ctx, const struct relay *r,
+                        enum pool_alarm alarm, const char *what)
 {
     struct world *w = ctx;
 
     (void)r;
     w->alarms++;
+    w->alarm_kind = alarm;
     snprintf(w->alarm, sizeof(w->alarm), "%s", what);
 }
 

@@ -47,6 +47,7 @@ struct world {
     bool utf8_odd;       /* odd letters need SMTPUTF8 */
     bool parks;          /* returned letters stay away */
     int alarms;
+    enum pool_alarm alarm_kind;
     char alarm[256];
     bool is_drained;
     ev_timer watchdog;
