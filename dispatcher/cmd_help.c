@@ -8,7 +8,6 @@
 #include "base/version.h"
 #include "cmd.h"
 
-
 const struct cmd *const cmd_table[] = {
     &cmd_run,        &cmd_migrate, &cmd_check, &cmd_emit,    &cmd_resend,
     &cmd_quarantine, &cmd_stats,   &cmd_help,  &cmd_version, NULL,

@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/version.h"
 #include "engine/reporter_inner.h"
 
 enum { RETRY_MAX_MS = 10 * 60 * 1000, LEASE_SPARE_MS = 60 * 1000 };
@@ -268,25 +267,11 @@ static void make_backends(struct reporter *r)
     r->backends[BACKEND_LOG].is_on = true;
     if (r->looks && s->errbit_url[0] != '\0') {
         r->client = web_client_new(r->loop);
-        r->errbit = (struct errbit_settings){
-            .url = s->errbit_url,
-            .project_id = s->errbit_project_id,
-            .api_key = s->errbit_api_key,
-            .environment = s->report_environment,
-            .host = r->host,
-            .version = POSTBATCH_VERSION,
-            .ca_file = s->errbit_ca_file[0] ? s->errbit_ca_file : NULL,
-            .timeout_ms = s->errbit_timeout_ms,
-        };
+        r->errbit = settings_errbit(s, r->host);
         r->backends[BACKEND_ERRBIT].is_on = true;
     }
     if (r->looks && s->report_command[0] != '\0') {
-        const struct hook_settings hook = {
-            .command = s->report_command,
-            .environment = s->report_environment,
-            .host = r->host,
-            .timeout_ms = s->report_command_timeout_ms,
-        };
+        const struct hook_settings hook = settings_hook(s, r->host);
 
         r->hook = hook_new(r->loop, &hook);
         r->backends[BACKEND_COMMAND].is_on = true;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "engine/hook.h"
+#include "base/version.h"
 #include "engine/settings_table.h"
 #include "mail/address.h"
 
@@ -318,6 +318,32 @@ struct composer_settings settings_composer(const struct settings *settings)
         .settings_url = settings->settings_url,
         .precedence_bulk = settings->precedence_bulk,
         .letter_max = (size_t)settings->letter_max,
+    };
+}
+
+struct errbit_settings settings_errbit(const struct settings *settings,
+                                       const char *host)
+{
+    return (struct errbit_settings){
+        .url = settings->errbit_url,
+        .project_id = settings->errbit_project_id,
+        .api_key = settings->errbit_api_key,
+        .environment = settings->report_environment,
+        .host = host,
+        .version = POSTBATCH_VERSION,
+        .ca_file = text_or_null(settings->errbit_ca_file),
+        .timeout_ms = settings->errbit_timeout_ms,
+    };
+}
+
+struct hook_settings settings_hook(const struct settings *settings,
+                                   const char *host)
+{
+    return (struct hook_settings){
+        .command = settings->report_command,
+        .environment = settings->report_environment,
+        .host = host,
+        .timeout_ms = settings->report_command_timeout_ms,
     };
 }
 

@@ -13,8 +13,10 @@
 #include <stdio.h>
 
 #include "base/problems.h"
+#include "engine/hook.h"
 #include "mail/composer.h"
 #include "smtp/relay.h"
+#include "web/errbit.h"
 
 /* What to do with a letter whose content was given and whose reply was not
  * seen (RFC 1047): it may or may not have been delivered. */
@@ -104,6 +106,12 @@ void settings_free(const struct settings *settings);
 /* What all letters have in common, as the composer wants it; points into
  * settings. */
 struct composer_settings settings_composer(const struct settings *settings);
+/* How Errbit is told, and how the operator's command is run, from a host of
+ * this name; they point into settings and to host. */
+struct errbit_settings settings_errbit(const struct settings *settings,
+                                       const char *host);
+struct hook_settings settings_hook(const struct settings *settings,
+                                   const char *host);
 /* All settings with preset, bounds and help. */
 void settings_print_reference(FILE *out);
 /* The values in force with their origin. */

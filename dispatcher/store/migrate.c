@@ -102,7 +102,7 @@ static int error_line(const PGresult *result, const char *text)
 enum attempt { ATTEMPT_DONE, ATTEMPT_LOCKED, ATTEMPT_FAILED };
 
 static enum attempt judge(PGconn *conn, const PGresult *result,
-                          const struct migration *item)
+                          const struct migration *item, FILE *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     int line = error_line(result, item->file->data);
@@ -111,17 +111,17 @@ static enum attempt judge(PGconn *conn, const PGresult *result,
                           strcmp(state, DEADLOCK_DETECTED) == 0)) {
         return ATTEMPT_LOCKED;
     }
-    fprintf(stderr, "postbatch: sql/%s", item->file->path);
+    fprintf(err, "postbatch: sql/%s", item->file->path);
     if (line > 0) {
-        fprintf(stderr, ":%d", line);
+        fprintf(err, ":%d", line);
     }
-    fprintf(stderr, ": %sNothing of this file was kept.\n",
-            PQerrorMessage(conn));
+    fprintf(err, ": %sNothing of this file was kept.\n", PQerrorMessage(conn));
     return ATTEMPT_FAILED;
 }
 
 /* The file and its row in schema_version, in one transaction. */
-static enum attempt try_once(PGconn *conn, const struct migration *item)
+static enum attempt try_once(PGconn *conn, const struct migration *item,
+                             FILE *err)
 {
     char *noted = note(item);
     const char *steps[] = {"BEGIN", "SET LOCAL lock_timeout = '2s'",
@@ -133,7 +133,7 @@ static enum attempt try_once(PGconn *conn, const struct migration *item)
 
         if (PQresultStatus(result) != PGRES_COMMAND_OK &&
             PQresultStatus(result) != PGRES_TUPLES_OK) {
-            attempt = judge(conn, result, item);
+            attempt = judge(conn, result, item, err);
         }
         PQclear(result);
     }
@@ -156,10 +156,11 @@ static void rest(void)
     nanosleep(&pause, NULL);
 }
 
-static bool apply(PGconn *conn, const struct migration *item, FILE *out)
+static bool apply(PGconn *conn, const struct migration *item, FILE *out,
+                  FILE *err)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
-        switch (try_once(conn, item)) {
+        switch (try_once(conn, item, err)) {
         case ATTEMPT_DONE:
             fprintf(out, "applied %s\n", item->file->path);
             return true;
@@ -170,7 +171,7 @@ static bool apply(PGconn *conn, const struct migration *item, FILE *out)
         fflush(out);
         rest();
     }
-    fprintf(stderr,
+    fprintf(err,
             "postbatch: sql/%s: somebody holds a lock on the tables all the "
             "time. Look for long\ntransactions in pg_stat_activity and try "
             "again.\n",
@@ -179,10 +180,10 @@ static bool apply(PGconn *conn, const struct migration *item, FILE *out)
 }
 
 /* Waits until no other migrate is at work. */
-static bool take_turn(PGconn *conn)
+static bool take_turn(PGconn *conn, FILE *err)
 {
     PGresult *result = migrations_query(
-        conn, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")", stderr);
+        conn, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")", err);
     bool has_lock = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
     bool is_sound = result != NULL;
 
@@ -190,22 +191,22 @@ static bool take_turn(PGconn *conn)
     if (!is_sound || has_lock) {
         return is_sound;
     }
-    fprintf(stderr, "postbatch: another migrate is at work; waiting for it\n");
-    return run(conn, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", stderr);
+    fprintf(err, "postbatch: another migrate is at work; waiting for it\n");
+    return run(conn, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);
 }
 
 static bool migrate(PGconn *conn, struct migrations *m, int to_version,
-                    bool print_only, FILE *out)
+                    bool print_only, FILE *out, FILE *err)
 {
     bool is_sound = true;
 
     if (to_version > m->newest) {
-        fprintf(stderr, "postbatch: there is no migration %d; the last is %d\n",
+        fprintf(err, "postbatch: there is no migration %d; the last is %d\n",
                 to_version, m->newest);
         return false;
     }
     if (to_version > 0 && to_version < m->newest_applied) {
-        fprintf(stderr,
+        fprintf(err,
                 "postbatch: the database is at version %d already; migrations "
                 "only go forward\n",
                 m->newest_applied);
@@ -221,7 +222,7 @@ static bool migrate(PGconn *conn, struct migrations *m, int to_version,
         if (print_only) {
             print(item, out);
         } else {
-            is_sound = apply(conn, item, out);
+            is_sound = apply(conn, item, out, err);
         }
         m->newest_applied = item->version;
     }
@@ -232,19 +233,19 @@ static bool migrate(PGconn *conn, struct migrations *m, int to_version,
 }
 
 bool migrate_run(const char *conninfo, int to_version, bool print_only,
-                 FILE *out)
+                 FILE *out, FILE *err)
 {
     struct migrations m;
-    PGconn *conn = open_database(conninfo, stderr);
+    PGconn *conn = open_database(conninfo, err);
     bool is_sound = false;
 
     if (conn == NULL) {
         return false;
     }
     migrations_init(&m);
-    is_sound = (print_only || take_turn(conn)) &&
-               migrations_read(&m, conn, stderr) &&
-               migrate(conn, &m, to_version, print_only, out);
+    is_sound = (print_only || take_turn(conn, err)) &&
+               migrations_read(&m, conn, err) &&
+               migrate(conn, &m, to_version, print_only, out, err);
     migrations_release(&m);
     PQfinish(conn); /* lets go of the advisory lock, too */
     return is_sound;

@@ -17,11 +17,11 @@
  * (0 = all), each in a transaction of its own; at most one migrate at a time
  * works on a database, others wait. With print_only nothing is changed: the
  * SQL that would run is written to out, ready for psql. Otherwise a line for
- * each step goes to out. What goes wrong is told on standard error, with what
- * to do, and gives false; what had run by then stays.
+ * each step goes to out. What goes wrong is told to err, with what to do, and
+ * gives false; what had run by then stays.
  */
 bool migrate_run(const char *conninfo, int to_version, bool print_only,
-                 FILE *out) __attribute__((warn_unused_result));
+                 FILE *out, FILE *err) __attribute__((warn_unused_result));
 
 /*
  * Whether the schema is exactly the one that this program was built with. If
