@@ -134,6 +134,16 @@ struct span composer_subject(const struct composer *c)
     return span_trim(buf_view(&c->subject));
 }
 
+struct span composer_text(const struct composer *c)
+{
+    return buf_view(&c->text);
+}
+
+struct span composer_html(const struct composer *c)
+{
+    return buf_view(&c->html);
+}
+
 void composer_set_role(struct composer *c, int id, const char *name)
 {
     if (id <= 0) {

@@ -80,6 +80,9 @@ enum compose_result composer_write(struct composer *c, struct letter *letter,
 /* The subject of the letter that was composed last, as its template gave it,
  * without space around it. The bytes are the composer's until the next one. */
 struct span composer_subject(const struct composer *c);
+/* Its two bodies, before they were encoded; html may be empty. */
+struct span composer_text(const struct composer *c);
+struct span composer_html(const struct composer *c);
 
 /* Frees event->parsed. To be called before the batch's arena goes, and before
  * the catalog does. */

@@ -9,9 +9,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { LETTER_MAX = 4 * 1024 * 1024 };
-
-#define SAMPLE_US 1513244000000000 /* 2017-12-14 09:33:20 UTC */
+#include "mail/trial.h"
 
 /* A byte that goes on with a UTF-8 character is none of its own. */
 static size_t count_characters(struct span text)
@@ -22,20 +20,6 @@ static size_t count_characters(struct span text)
         count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
     }
     return count;
-}
-
-/* The recipient and the settings are good, so it is the event or its size. */
-static void tell_failure(const struct event_type *type,
-                         const struct contract_sample *sample,
-                         const struct event *event, struct problems *problems)
-{
-    const struct span reason = event->is_poison
-                                   ? event->poison_reason
-                                   : SPAN_LIT("the letter is too large");
-
-    problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
-                 "sample \"%.*s\" cannot be mailed: %.*s",
-                 SPAN_ARG(sample->name), SPAN_ARG(reason));
 }
 
 static void look_at(const struct event_type *type,
@@ -60,35 +44,28 @@ static bool compose_sample(struct composer *composer,
                            struct problems *problems)
 {
     char *payload = json_dumps(sample->payload, JSON_COMPACT);
-    struct recipient recipient = {.id = 1,
-                                  .email = SPAN_LIT("jane@example.org"),
-                                  .name = SPAN_LIT("Jane Doe"),
-                                  .is_active = true};
-    struct event event = {.id = 1,
-                          .created_us = SAMPLE_US,
-                          .type = type->name,
-                          .payload = span_of(payload)};
-    struct event *events[] = {&event};
-    struct batch batch = {.id = 1, .origin = 1};
-    struct letter letter = {.batch = &batch,
-                            .recipient = &recipient,
-                            .recipient_id = 1,
-                            .events = events,
-                            .event_count = 1};
+    const struct trial_event event = {.id = 1,
+                                      .created_us = TRIAL_US,
+                                      .type = type->name,
+                                      .payload = span_of(payload)};
+    const struct trial trial = {
+        .to = trial_recipient(), .events = &event, .count = 1};
     struct buf message;
+    struct buf why;
     bool is_done = false;
 
-    arena_init(&batch.arena, 4096, 0);
-    buf_init(&message, LETTER_MAX);
-    is_done = composer_write(composer, &letter, &message) == COMPOSE_DONE;
+    buf_init(&message, TRIAL_MESSAGE_MAX);
+    buf_init(&why, 0);
+    is_done = trial_write(composer, &trial, &message, &why);
     if (is_done) {
         look_at(type, sample, composer_subject(composer), problems);
     } else {
-        tell_failure(type, sample, &event, problems);
+        problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
+                     "sample \"%.*s\" cannot be mailed: %.*s",
+                     SPAN_ARG(sample->name), SPAN_ARG(buf_view(&why)));
     }
-    event_release(&event);
+    buf_release(&why);
     buf_release(&message);
-    arena_release(&batch.arena);
     free(payload);
     return is_done;
 }
