@@ -47,7 +47,8 @@ SMTPB_SOURCES := $(wildcard bench/smtp/*.c)
 COMPB_SOURCES := $(wildcard bench/compose/*.c)
 UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
-SQL_FILES     := $(wildcard sql/*.sql sql/queries/*.sql sql/roles/*.sql)
+BUILT_IN      := $(wildcard sql/*.sql sql/queries/*.sql sql/roles/*.sql \
+                 dispatcher/preview/page/*)
 ALL_C         := $(wildcard dispatcher/*.[ch] dispatcher/*/*.[ch] \
                  bench/*/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
 
@@ -75,11 +76,11 @@ $(BUILD)/%.o: %.c
 	@$(if $(V),,echo "  CC      $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/gen/embed.S: sql/embed.sh $(SQL_FILES)
+$(BUILD)/gen/embed.S: sql/embed.sh $(BUILT_IN)
 	@mkdir -p $(@D)
 	$(Q)sh sql/embed.sh $@
 
-$(BUILD)/gen/embed.o: $(BUILD)/gen/embed.S $(SQL_FILES)
+$(BUILD)/gen/embed.o: $(BUILD)/gen/embed.S $(BUILT_IN)
 	$(Q)$(CC) -c $< -o $@
 
 $(LIB): $(LIB_OBJS)

@@ -27,6 +27,7 @@ extern const struct cmd cmd_check;
 extern const struct cmd cmd_emit;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_migrate;
+extern const struct cmd cmd_preview;
 extern const struct cmd cmd_quarantine;
 extern const struct cmd cmd_resend;
 extern const struct cmd cmd_run;

@@ -9,8 +9,9 @@
 #include "cmd.h"
 
 const struct cmd *const cmd_table[] = {
-    &cmd_run,        &cmd_migrate, &cmd_check, &cmd_emit,    &cmd_resend,
-    &cmd_quarantine, &cmd_stats,   &cmd_help,  &cmd_version, NULL,
+    &cmd_run,    &cmd_migrate,    &cmd_check, &cmd_preview, &cmd_emit,
+    &cmd_resend, &cmd_quarantine, &cmd_stats, &cmd_help,    &cmd_version,
+    NULL,
 };
 
 const struct cmd *cmd_find(const char *name)

@@ -1,5 +1,5 @@
 /*
- * embed - the files of sql/, built into the program.
+ * embed - files that are built into the program: SQL, the preview's page.
  *
  * The table is made by sql/embed.sh; a path of NULL ends it.
  */

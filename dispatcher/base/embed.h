@@ -1,8 +1,9 @@
 /*
- * embed - the files of sql/, built into the program.
+ * embed - files that are built into the program: SQL, the preview's page.
  *
- * SQL is written, read and explained as SQL; sql/embed.sh puts every file
- * into the program by .incbin, so that what runs is what can be read.
+ * SQL is written, read and explained as SQL, a page as HTML; sql/embed.sh
+ * puts every file into the program by .incbin, so that what runs is what can
+ * be read.
  */
 #ifndef BASE_EMBED_H
 #define BASE_EMBED_H
@@ -10,7 +11,8 @@
 #include <stddef.h>
 
 struct embed_file {
-    const char *path; /* below sql/: "0001_tables.sql", "queries/lease.sql" */
+    const char *path; /* "0001_tables.sql", "queries/lease.sql": below sql/;
+                         "page/page.css": below dispatcher/preview/ */
     const char *data; /* size bytes, and a NUL behind them */
     size_t size;
 };

@@ -6,9 +6,7 @@
  */
 #include "mail/rehearsal.h"
 
-#include <jansson.h>
-#include <stdlib.h>
-
+#include "base/mem.h"
 #include "mail/trial.h"
 
 /* A byte that goes on with a UTF-8 character is none of its own. */
@@ -43,7 +41,7 @@ static bool compose_sample(struct composer *composer,
                            const struct contract_sample *sample,
                            struct problems *problems)
 {
-    char *payload = json_dumps(sample->payload, JSON_COMPACT);
+    char *payload = trial_payload(sample);
     const struct trial_event event = {.id = 1,
                                       .created_us = TRIAL_US,
                                       .type = type->name,
@@ -66,7 +64,7 @@ static bool compose_sample(struct composer *composer,
     }
     buf_release(&why);
     buf_release(&message);
-    free(payload);
+    mem_free(payload);
     return is_done;
 }
 

@@ -5,6 +5,10 @@
  */
 #include "mail/trial.h"
 
+#include <jansson.h>
+
+#include "base/mem.h"
+
 struct recipient trial_recipient(void)
 {
     return (struct recipient){.id = 1,
@@ -12,6 +16,13 @@ struct recipient trial_recipient(void)
                               .name = SPAN_LIT("Jane Doe"),
                               .is_active = true,
                               .is_found = true};
+}
+
+char *trial_payload(const struct contract_sample *sample)
+{
+    char *text = json_dumps(sample->payload, JSON_COMPACT);
+
+    return text ? text : mem_strdup("null");
 }
 
 /* Events and letter of the batch, from its arena; NULL without memory. */

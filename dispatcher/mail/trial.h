@@ -36,6 +36,9 @@ struct trial {
 /* Whom samples are written to: jane@example.org, "Jane Doe". */
 struct recipient trial_recipient(void);
 
+/* The payload of a sample as JSON text; caller frees with mem_free. */
+char *trial_payload(const struct contract_sample *sample);
+
 /*
  * Appends the message to message. False, and the reason in why, when there is
  * none: of an event that is poison, what the quarantine would say of it. The

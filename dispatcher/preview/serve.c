@@ -1,0 +1,90 @@
+/*
+ * serve - the preview as a page: all types, all samples, as the files are now.
+ */
+#include "preview/serve.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "preview/site.h"
+#include "preview/watch.h"
+#include "web/server.h"
+
+struct serving {
+    struct site site;
+    struct web_server *server;
+    struct watch *watch;
+};
+
+static void on_change(void *ctx)
+{
+    struct serving *s = ctx;
+
+    site_reload(&s->site);
+    printf("loaded again: %zu errors, %zu warnings\n",
+           s->site.preview.problems.errors,
+           s->site.preview.problems.count - s->site.preview.problems.errors);
+    fflush(stdout);
+    web_server_wake(s->server);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)w;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void run(struct ev_loop *loop)
+{
+    ev_signal interrupted;
+    ev_signal terminated;
+
+    ev_signal_init(&interrupted, on_signal, SIGINT);
+    ev_signal_init(&terminated, on_signal, SIGTERM);
+    ev_signal_start(loop, &interrupted);
+    ev_signal_start(loop, &terminated);
+    ev_run(loop, 0);
+    ev_signal_stop(loop, &interrupted);
+    ev_signal_stop(loop, &terminated);
+}
+
+int serve_preview(const struct settings *settings, const char *folder,
+                  const char *where, bool is_exposed)
+{
+    struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+    struct serving s = {0};
+    const struct web_server_options options = {where, is_exposed, site_handle,
+                                               &s.site};
+    struct buf why;
+    int status = EX_OK;
+
+    buf_init(&why, 1024);
+    s.server = web_server_new(loop, &options, &why);
+    if (s.server == NULL) {
+        fprintf(stderr, "postbatch: %s\n", buf_cstr(&why));
+        buf_release(&why);
+        return EX_USAGE;
+    }
+    site_init(&s.site, settings, folder);
+    s.watch = watch_new(loop, folder, on_change, &s);
+    s.site.is_watching = s.watch != NULL;
+    if (s.watch == NULL) {
+        fprintf(stderr, "postbatch: changes in %s will not be noticed: %s\n",
+                folder, strerror(errno));
+    }
+    problems_print(&s.site.preview.problems);
+    printf("%s shows the letters of %s; Ctrl-C ends it\n",
+           web_server_url(s.server), folder);
+    fflush(stdout);
+    run(loop);
+    web_server_free(s.server);
+    watch_free(s.watch);
+    site_release(&s.site);
+    buf_release(&why);
+    return status;
+}

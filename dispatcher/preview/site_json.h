@@ -1,0 +1,19 @@
+/*
+ * site_json - what the page is told, as JSON.
+ */
+#ifndef PREVIEW_SITE_JSON_H
+#define PREVIEW_SITE_JSON_H
+
+#include "preview/site.h"
+
+/* {"loaded", "folder", "is_watching", "stands_in", "problems": [{"severity",
+ * "file", "line", "text"}], "types": [{"name", "group", "description",
+ * "fault", "samples": [...]}]}: all types that can be mailed or are broken. */
+void site_json_types(struct buf *out, const struct site *site);
+
+/* {"loaded", "subject", "to", "role", "headers", "text", "html_size",
+ * "source"}, or {"loaded", "why"} when is_done is false. */
+void site_json_letter(struct buf *out, const struct site *site,
+                      struct preview_letter *letter, bool is_done);
+
+#endif
