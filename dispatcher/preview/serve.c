@@ -58,17 +58,21 @@ int serve_preview(const struct settings *settings, const char *folder,
 {
     struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
     struct serving s = {0};
-    const struct web_server_options options = {where, is_exposed, site_handle,
-                                               &s.site};
+    const struct web_server_options options = {.where = where,
+                                               .is_exposed = is_exposed,
+                                               .to_expose = "--expose",
+                                               .handle = site_handle,
+                                               .ctx = &s.site};
     struct buf why;
-    int status = EX_OK;
 
     buf_init(&why, 1024);
     s.server = web_server_new(loop, &options, &why);
     if (s.server == NULL) {
+        const int status = errno == EINVAL ? EX_USAGE : EX_UNAVAILABLE;
+
         fprintf(stderr, "postbatch: %s\n", buf_cstr(&why));
         buf_release(&why);
-        return EX_USAGE;
+        return status;
     }
     site_init(&s.site, settings, folder);
     s.watch = watch_new(loop, folder, on_change, &s);
@@ -86,5 +90,5 @@ int serve_preview(const struct settings *settings, const char *folder,
     watch_free(s.watch);
     site_release(&s.site);
     buf_release(&why);
-    return status;
+    return EX_OK;
 }

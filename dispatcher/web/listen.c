@@ -140,10 +140,13 @@ bool listening_open(struct listening *l, const char *where, bool is_exposed,
                    "\"%s\" is no place to listen at; it should look like "
                    "127.0.0.1:8025 or [::1]:8025",
                    where);
+        errno = EINVAL;
         return false;
     }
     if (!is_exposed && !is_loopback(&a)) {
         buf_printf(why, "others can reach %s, and there is no password", host);
+        l->is_refused = true;
+        errno = EINVAL;
         return false;
     }
     if (!bind_and_listen(l, &a)) {

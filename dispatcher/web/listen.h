@@ -13,13 +13,15 @@ enum { LISTEN_URL_MAX = 80 };
 struct listening {
     int fd;
     bool is_exposed;
+    bool is_refused;          /* not opened because others could reach it */
     char url[LISTEN_URL_MAX]; /* "http://127.0.0.1:8025/" */
 };
 
 /*
  * Opens a listening socket at where: an IP address or "localhost", ":" and a
  * port; an IPv6 address stands in brackets. No name is looked up. An address
- * other than loopback needs is_exposed. False: why says why.
+ * other than loopback needs is_exposed. False: why says why, and errno is
+ * EINVAL when the place is to blame.
  */
 bool listening_open(struct listening *l, const char *where, bool is_exposed,
                     struct buf *why) __attribute__((warn_unused_result));

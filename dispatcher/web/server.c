@@ -280,6 +280,9 @@ struct web_server *web_server_new(struct ev_loop *loop,
     ev_init(&s->due, on_due);
     s->due.data = s;
     if (!listening_open(&s->at, options->where, options->is_exposed, why)) {
+        if (s->at.is_refused) {
+            buf_printf(why, "; %s allows it", options->to_expose);
+        }
         mem_free(s);
         return NULL;
     }

@@ -31,9 +31,10 @@ struct web_exchange; /* a request that has no answer yet */
 typedef void web_handler_fn(void *ctx, struct web_exchange *exchange);
 
 struct web_server_options {
-    const char *where; /* "127.0.0.1:8025", "[::1]:8025", "localhost:8025";
-                          port 0 takes any free one */
-    bool is_exposed;   /* other machines may reach it */
+    const char *where;     /* "127.0.0.1:8025", "[::1]:8025", "localhost:8025";
+                              port 0 takes any free one */
+    bool is_exposed;       /* other machines may reach it */
+    const char *to_expose; /* what a person has to say for that: "--expose" */
     web_handler_fn *handle;
     void *ctx;
 };
@@ -45,7 +46,8 @@ struct web_reply {
     struct span body;   /* copied */
 };
 
-/* Listens. NULL, with the reason in why, when it cannot. */
+/* Listens. NULL, with the reason in why, when it cannot; errno is EINVAL when
+ * where is not such a place. */
 struct web_server *web_server_new(struct ev_loop *loop,
                                   const struct web_server_options *options,
                                   struct buf *why);
