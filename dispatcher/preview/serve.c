@@ -39,18 +39,23 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
-static void run(struct ev_loop *loop)
+static void catch_signals(struct ev_loop *loop, ev_signal caught[2])
 {
-    ev_signal interrupted;
-    ev_signal terminated;
+    ev_signal_init(&caught[0], on_signal, SIGINT);
+    ev_signal_init(&caught[1], on_signal, SIGTERM);
+    ev_signal_start(loop, &caught[0]);
+    ev_signal_start(loop, &caught[1]);
+}
 
-    ev_signal_init(&interrupted, on_signal, SIGINT);
-    ev_signal_init(&terminated, on_signal, SIGTERM);
-    ev_signal_start(loop, &interrupted);
-    ev_signal_start(loop, &terminated);
-    ev_run(loop, 0);
-    ev_signal_stop(loop, &interrupted);
-    ev_signal_stop(loop, &terminated);
+static void watch_folder(struct serving *s, struct ev_loop *loop,
+                         const char *folder)
+{
+    s->watch = watch_new(loop, folder, on_change, s);
+    s->site.is_watching = s->watch != NULL;
+    if (s->watch == NULL) {
+        fprintf(stderr, "postbatch: changes in %s will not be noticed: %s\n",
+                folder, strerror(errno));
+    }
 }
 
 int serve_preview(const struct settings *settings, const char *folder,
@@ -58,6 +63,7 @@ int serve_preview(const struct settings *settings, const char *folder,
 {
     struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
     struct serving s = {0};
+    ev_signal caught[2];
     const struct web_server_options options = {.where = where,
                                                .is_exposed = is_exposed,
                                                .to_expose = "--expose",
@@ -75,17 +81,15 @@ int serve_preview(const struct settings *settings, const char *folder,
         return status;
     }
     site_init(&s.site, settings, folder);
-    s.watch = watch_new(loop, folder, on_change, &s);
-    s.site.is_watching = s.watch != NULL;
-    if (s.watch == NULL) {
-        fprintf(stderr, "postbatch: changes in %s will not be noticed: %s\n",
-                folder, strerror(errno));
-    }
+    watch_folder(&s, loop, folder);
+    catch_signals(loop, caught);
     problems_print(&s.site.preview.problems);
     printf("%s shows the letters of %s; Ctrl-C ends it\n",
            web_server_url(s.server), folder);
     fflush(stdout);
-    run(loop);
+    ev_run(loop, 0);
+    ev_signal_stop(loop, &caught[0]);
+    ev_signal_stop(loop, &caught[1]);
     web_server_free(s.server);
     watch_free(s.watch);
     site_release(&s.site);

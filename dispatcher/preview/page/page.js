@@ -188,7 +188,7 @@ function showLetter(letter) {
   $("eml").download = shown.type + "-" + (shown.sample || "sample") + ".eml";
   $("sizes").textContent = [["text", new Blob([letter.text]).size], ["HTML", letter.html_size],
     ["message", letter.source.length]].map(([name, n]) =>
-    name + " " + (n / 1024).toFixed(1) + " KB").join("   ");
+    name + " " + (n / 1024).toFixed(1) + " KB").join(" \u00b7 ");
   showFields(letter.headers);
   showFrames(letter);
 }
@@ -274,6 +274,7 @@ async function follow() {
       }
     } catch {
       setStatus("bad", "The server is gone; asking again");
+      catalog.loaded = 0; // one that comes back counts anew
       await new Promise((done) => setTimeout(done, RETRY_MS));
     }
   }
