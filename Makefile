@@ -8,6 +8,7 @@
 #:   make fuzz        fuzz the parsers (FUZZ_SECONDS= per target, default 60)
 #:   make bench-quick throughput within a minute; build/bench/latest.json
 #:   make bench-lanes lanes, libcurl and smtp-source beside each other
+#:   make screenshots the README's pictures: letters and preview, by Chromium
 #:   make layers      prove the include law (who may include whom)
 #:   make lint        clang-tidy and cppcheck
 #:   make format      clang-format over all C; format-check only looks
@@ -59,7 +60,7 @@ PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
              $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick bench-lanes layers lint format format-check install clean \
+        bench-quick bench-lanes screenshots layers lint format format-check install clean \
         tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -156,6 +157,10 @@ FUZZ_SECONDS ?= 60
 fuzz: need-deps
 	$(Q)sh tests/fuzz/run $(BUILD)/fuzz $(FUZZ_SECONDS)
 
+screenshots: need-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/screenshots --build $(BUILD)
+
 # ---- looking -----------------------------------------------------------------
 
 layers:
@@ -187,6 +192,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/postbatch
 	install -m 755 $(BUILD)/postbatch $(DESTDIR)$(PREFIX)/bin/
 	cp -r templates sql $(DESTDIR)$(PREFIX)/share/postbatch/
+	rm -r $(DESTDIR)$(PREFIX)/share/postbatch/templates/screenshots
 
 clean:
 	rm -rf $(BUILD)
