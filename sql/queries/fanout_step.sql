@@ -57,15 +57,9 @@ pair AS MATERIALIZED (
    CROSS JOIN LATERAL (
          SELECT array_position(p.role_ids, x.role_id) AS place) AS o
 ),
-wanted AS (
-  -- As in route.sql.
-  SELECT DISTINCT ON (p.recipient_id)
-         p.urgency, p.recipient_id, p.event_id, p.role_id
-    FROM pair AS p
-   WHERE p.recipient_id IS DISTINCT FROM p.originator_id
-     AND (SELECT true FROM postbatch.recipient AS r
-           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
-     AND coalesce(
+wish AS (
+  SELECT p.urgency, p.recipient_id, p.event_id, p.role_id, p.place,
+         coalesce(
            (SELECT f.frequency FROM postbatch.preference AS f
              WHERE f.recipient_id = p.recipient_id
                AND f.type = p.type AND f.role = p.role
@@ -76,8 +70,19 @@ wanted AS (
                AND f.type = p.type AND f.role = p.role
                AND (f.scope IS NULL
                     OR postbatch.in_scope(p.event_id, f.scope))),
-           p.frequency) <> 'off'
-   ORDER BY p.recipient_id, p.place
+           p.frequency) AS frequency
+    FROM pair AS p
+   WHERE p.recipient_id IS DISTINCT FROM p.originator_id
+     AND (SELECT true FROM postbatch.recipient AS r
+           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
+),
+wanted AS MATERIALIZED (
+  -- As in route.sql.
+  SELECT DISTINCT ON (recipient_id)
+         urgency, recipient_id, event_id, role_id, frequency
+    FROM wish
+   WHERE frequency <> 'off'
+   ORDER BY recipient_id, place
 ),
 made AS (
   INSERT INTO postbatch.batch (urgency, n, recipient_ids, event_ids, roles)
@@ -86,9 +91,35 @@ made AS (
     FROM (SELECT *, (row_number() OVER (ORDER BY recipient_id) - 1) / 500
                     AS part
             FROM wanted
+           WHERE frequency = 'instant'
            ORDER BY urgency, part, recipient_id) AS w
    GROUP BY urgency, part
   RETURNING n
+),
+later AS MATERIALIZED (
+  -- As in route.sql; a letter to so many is about this one event, there is
+  -- nothing to gather.
+  SELECT w.recipient_id, w.event_id, w.role_id, w.frequency, r.time_zone
+    FROM wanted AS w
+    LEFT JOIN postbatch.recipient AS r ON r.id = w.recipient_id
+   WHERE w.frequency <> 'instant'
+),
+due AS MATERIALIZED (
+  SELECT frequency, time_zone,
+         postbatch.next_due(frequency, 0, time_zone, now()) AS due_at
+    FROM (SELECT DISTINCT frequency, time_zone FROM later) AS l
+),
+kept AS (
+  INSERT INTO postbatch.held (due_at, recipient_ids, event_ids, roles)
+  SELECT due_at, array_agg(recipient_id), array_agg(event_id),
+         array_agg(role_id)
+    FROM (SELECT d.due_at, l.recipient_id, l.event_id, l.role_id
+            FROM later AS l
+            JOIN due AS d
+              ON d.frequency = l.frequency
+             AND d.time_zone IS NOT DISTINCT FROM l.time_zone
+           ORDER BY d.due_at, l.recipient_id) AS l
+   GROUP BY due_at
 )
 UPDATE postbatch.fanout AS f
    SET after_recipient = coalesce((SELECT max(recipient_id) FROM pair),

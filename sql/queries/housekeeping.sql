@@ -5,3 +5,5 @@
 -- Result, a row for each thing that was done or could not be: what text,
 -- outcome text ('emptied', 'busy: ...', 'kept: ...', 'deleted: 12').
 SELECT what, outcome FROM postbatch.housekeeping()
+UNION ALL
+SELECT what, outcome FROM postbatch.project_log_housekeeping()

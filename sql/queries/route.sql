@@ -18,6 +18,10 @@
 --   letters bigint, batches bigint  written
 --   finished boolean    nothing was left to read when the step began. False
 --                       means: step again at once, there may be more
+--   held bigint         pairs that wait in postbatch.held until they are due
+--   logged bigint       rows of postbatch.project_log
+--   unlogged bigint     events whose payload does not say what project they
+--                       belong to, though their type is logged
 --
 -- How events are read. Ids are given at INSERT, rows appear at COMMIT, so
 -- "id > last" loses what commits late. Read is what became visible between
@@ -77,11 +81,12 @@ pair AS MATERIALIZED (
   -- Who should hear of it, and by which role. An event of which nobody should
   -- hear has one row, without a role, so that all else about this step can be
   -- read from here; rows stand in the order in which the events were read. A
-  -- recipient who does not want the mail is NULL. Each EXISTS without a
-  -- reference to the pair is asked once a step: where there is nothing to look
-  -- up, nothing is.
+  -- recipient who does not want the mail has the frequency 'off' or none. Each
+  -- EXISTS without a reference to the pair is asked once a step: where there
+  -- is nothing to look up, nothing is.
   SELECT p.phase, p.xid, p.event_id, p.reason, p.urgency, p.type_id,
-         p.gather_max, x.role_id, o.place,
+         p.gather_max, p.window_ms, p.is_logged, x.role_id, o.place,
+         x.recipient_id,
          CASE WHEN x.recipient_id IS NOT NULL
                AND x.recipient_id IS DISTINCT FROM p.originator_id
                AND (NOT EXISTS (SELECT FROM postbatch.recipient
@@ -89,7 +94,7 @@ pair AS MATERIALIZED (
                     OR (SELECT true FROM postbatch.recipient AS r
                          WHERE r.id = x.recipient_id AND r.state = 'inactive')
                        IS NULL)
-               AND coalesce(
+              THEN coalesce(
                      CASE WHEN EXISTS (SELECT FROM postbatch.preference
                                         WHERE recipient_id IS NOT NULL)
                           THEN (SELECT f.frequency
@@ -110,8 +115,7 @@ pair AS MATERIALIZED (
                                    AND (f.scope IS NULL
                                         OR p.payload @> f.scope))
                      END,
-                     p.role_frequencies[o.place]) <> 'off'
-              THEN x.recipient_id END AS recipient_id
+                     p.role_frequencies[o.place]) END AS frequency
     FROM (SELECT *, CASE WHEN mailable AND reason IS NULL
                          THEN all_role_ids END AS role_ids
             FROM (
@@ -119,8 +123,9 @@ pair AS MATERIALIZED (
           -- mailed.
           SELECT e.phase, e.xid, e.id AS event_id, e.type, e.payload,
                  coalesce(e.urgency, t.urgency) AS urgency,
-                 t.id AS type_id, t.mailable, t.gather_max, t.role_names,
-                 t.role_ids AS all_role_ids, t.role_frequencies,
+                 t.id AS type_id, t.mailable, t.gather_max, t.window_ms,
+                 t.role_names, t.role_ids AS all_role_ids, t.role_frequencies,
+                 t.log_project IS NOT NULL AS is_logged,
                  CASE WHEN e.payload ->> t.originator_key IS NOT NULL
                       THEN (SELECT r.id FROM postbatch.recipient AS r
                              WHERE r.key = e.payload ->> t.originator_key)
@@ -160,7 +165,20 @@ tally AS MATERIALIZED (
            AS events,
          count(*) < greatest($2::int, $3::int + 3) AS is_whole,
          max(event_id) AS top_id, bool_or(reason IS NOT NULL) AS has_poison,
-         bool_or(gather_max > 1) AS has_gather
+         bool_or(gather_max > 1) AS has_gather,
+         bool_or(is_logged) AS has_log,
+         -- Looked for only where anybody or any type could want it.
+         CASE WHEN EXISTS (
+                   SELECT FROM postbatch.preference
+                    WHERE frequency IN ('hourly', 'daily', 'weekly'))
+                OR EXISTS (
+                   SELECT FROM postbatch.event_type
+                    WHERE window_ms > 0 OR role_frequencies
+                          && '{hourly,daily,weekly}')
+              THEN (SELECT bool_or(window_ms > 0
+                                   OR frequency NOT IN ('instant', 'off'))
+                      FROM pair)
+         END AS has_later
     FROM pair
 ),
 cut AS MATERIALIZED (
@@ -184,9 +202,9 @@ wanted AS NOT MATERIALIZED (
   -- recipient wants it, the first in the order of the contract.
   SELECT DISTINCT ON (p.urgency, p.recipient_id, p.type_id, p.event_id)
          p.urgency, p.recipient_id, p.type_id, p.event_id, p.gather_max,
-         p.role_id
+         p.role_id, p.frequency, p.window_ms
     FROM pair AS p
-   WHERE p.recipient_id IS NOT NULL
+   WHERE p.frequency <> 'off'
      AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
      AND p.event_id <> ALL ((SELECT event_ids FROM giant)::bigint[])
    ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.place
@@ -197,7 +215,8 @@ plain AS MATERIALIZED (
          array_agg(event_id) AS event_ids, array_agg(role_id) AS role_ids
     FROM (SELECT * FROM wanted
            ORDER BY urgency, recipient_id, type_id, event_id) AS w
-   WHERE NOT (SELECT has_gather FROM tally)
+   WHERE NOT (SELECT has_gather FROM tally) AND frequency = 'instant'
+     AND window_ms = 0
    GROUP BY urgency
 ),
 letter AS (
@@ -211,7 +230,8 @@ letter AS (
     FROM (SELECT *, row_number()
                  OVER (PARTITION BY urgency, recipient_id, type_id
                            ORDER BY event_id) AS nth
-            FROM wanted) AS w
+            FROM wanted
+           WHERE frequency = 'instant' AND window_ms = 0) AS w
    WHERE (SELECT has_gather FROM tally)
 ),
 made AS (
@@ -230,6 +250,56 @@ made AS (
            ORDER BY urgency, part, letter, event_id) AS l
    GROUP BY urgency, part
   RETURNING n
+),
+later AS MATERIALIZED (
+  -- What is not to be mailed at once. A pass without any stops at the first
+  -- condition.
+  SELECT w.urgency, w.recipient_id, w.type_id, w.event_id, w.role_id,
+         w.frequency, CASE w.frequency WHEN 'instant' THEN w.window_ms
+                           ELSE 0 END AS window_ms,
+         CASE w.frequency WHEN 'instant' THEN NULL
+              ELSE r.time_zone END AS time_zone
+    FROM wanted AS w
+    LEFT JOIN postbatch.recipient AS r ON r.id = w.recipient_id
+   WHERE (SELECT has_later FROM tally)
+     AND (w.frequency <> 'instant' OR w.window_ms > 0)
+),
+due AS MATERIALIZED (
+  -- Few: a frequency and a time zone at a time, however many recipients.
+  SELECT frequency, window_ms, time_zone,
+         postbatch.next_due(frequency, window_ms, time_zone, now()) AS due_at
+    FROM (SELECT DISTINCT frequency, window_ms, time_zone FROM later) AS l
+),
+kept AS (
+  INSERT INTO postbatch.held
+         (due_at, urgency, type_id, recipient_ids, event_ids, roles)
+  SELECT due_at, urgency, type_id, array_agg(recipient_id),
+         array_agg(event_id), array_agg(role_id)
+    FROM (SELECT d.due_at, l.recipient_id, l.event_id, l.role_id,
+                 CASE l.frequency WHEN 'instant' THEN l.urgency
+                      ELSE 3 END AS urgency,
+                 CASE l.frequency WHEN 'instant' THEN l.type_id
+                 END AS type_id
+            FROM later AS l
+            JOIN due AS d
+              ON d.frequency = l.frequency AND d.window_ms = l.window_ms
+             AND d.time_zone IS NOT DISTINCT FROM l.time_zone
+           ORDER BY d.due_at, urgency, type_id, l.recipient_id, l.event_id
+         ) AS l
+   GROUP BY due_at, urgency, type_id
+  RETURNING cardinality(event_ids) AS n
+),
+logged AS MATERIALIZED (
+  -- Every event of a logged type, whatever else becomes of it; a pass without
+  -- any does not call. In a function, because this statement would have to
+  -- open all leaves of the log to find that it does not need them.
+  SELECT l.logged, l.unlogged
+    FROM (SELECT array_agg(DISTINCT event_id) AS event_ids
+            FROM pair
+           WHERE (SELECT has_log FROM tally) AND is_logged
+             AND event_id IS DISTINCT FROM (SELECT event_id FROM cut)) AS p
+   CROSS JOIN LATERAL postbatch.log_events(p.event_ids) AS l
+   WHERE p.event_ids IS NOT NULL
 ),
 set_aside AS (
   INSERT INTO postbatch.quarantine (event_id, type, stage, reason, created_at)
@@ -280,4 +350,7 @@ RETURNING done.events,
           (SELECT count(*) FROM fanned) AS fanouts,
           (SELECT coalesce(sum(n), 0) FROM made)::bigint AS letters,
           (SELECT count(*) FROM made) AS batches,
-          done.is_window_read AND here.is_new_window AS finished
+          done.is_window_read AND here.is_new_window AS finished,
+          (SELECT coalesce(sum(n), 0) FROM kept)::bigint AS held,
+          coalesce((SELECT logged FROM logged), 0) AS logged,
+          coalesce((SELECT unlogged FROM logged), 0) AS unlogged

@@ -11,8 +11,8 @@
 --
 -- Parameters:
 --   $1 text  the reason, in words: what route.sql said
--- Result: as route.sql, with event_id bigint and type text at the end; no row
--- when there is nothing to read or this transaction does not hold the lock.
+-- Result: the columns of route.sql as far as finished, then event_id bigint
+-- and type text; no row when there is nothing to read or this transaction does not hold the lock.
 WITH here AS MATERIALIZED (
   -- Where reading stands; a finished window (phase 2) gives way to the next.
   SELECT CASE phase WHEN 2 THEN 0 ELSE phase END AS phase,
@@ -59,6 +59,12 @@ set_aside AS (
   INSERT INTO postbatch.quarantine (event_id, type, stage, reason, created_at)
   SELECT id, left(type, 200), 'route', $1::text, created_at FROM event
   ON CONFLICT (event_id) DO NOTHING
+),
+logged AS MATERIALIZED (
+  SELECT l.logged
+    FROM (SELECT array_agg(id) AS event_ids FROM event) AS e
+   CROSS JOIN LATERAL postbatch.log_events(e.event_ids) AS l
+   WHERE e.event_ids IS NOT NULL
 )
 UPDATE postbatch.route
    SET snap_last = here.snap_last,
@@ -68,7 +74,7 @@ UPDATE postbatch.route
        pos_id    = event.id,
        top_id    = greatest(route.top_id, event.id),
        routed_at = now()
-  FROM here, event
+  FROM here, event, logged
 RETURNING 1::bigint AS events, 1::bigint AS quarantined, 0::bigint AS fanouts,
           0::bigint AS letters, 0::bigint AS batches, false AS finished,
           event.id AS event_id, event.type

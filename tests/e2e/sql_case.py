@@ -59,7 +59,7 @@ class SqlCase(unittest.TestCase):
 
     fast = True
     # What has rows; the schema's own remain.
-    tables = ("event", "ledger", "batch", "held", "fanout", "quarantine",
+    tables = ("project_log", "project_log_missing", "event", "ledger", "batch", "held", "fanout", "quarantine",
               "drift", "worker", "suppression", "preference", "subscription",
               "recipient", "event_type_role", "event_type", "role")
 
@@ -131,6 +131,8 @@ class SqlCase(unittest.TestCase):
         names = ("events", "quarantined", "fanouts", "letters", "batches")
         result = {n: int(v) for n, v in zip(names, rows[1])}
         result["finished"] = rows[1][5] == "t"
+        result.update(zip(("held", "logged", "unlogged"),
+                          map(int, rows[1][6:])))
         return result
 
     def route(self, **options):

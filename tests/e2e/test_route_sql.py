@@ -101,7 +101,7 @@ class WhoGetsMail(SqlCase):
         self.route()
         self.assertEqual([(1, x), (2, y)], self.pairs())
         self.sql("INSERT INTO postbatch.preference VALUES"
-                 " (NULL, 'x', 'addressee', 'daily')")
+                 " (NULL, 'x', 'addressee', 'instant')")
         x = self.emit("x", {"recipients": [2]})
         self.route()
         self.assertIn((2, x), self.pairs())
