@@ -9,9 +9,20 @@
 #include "cmd.h"
 
 const struct cmd *const cmd_table[] = {
-    &cmd_run,    &cmd_migrate,    &cmd_check, &cmd_preview, &cmd_emit,
-    &cmd_resend, &cmd_quarantine, &cmd_stats, &cmd_help,    &cmd_version,
+    /* clang-format off */
+    &cmd_run,
+    &cmd_migrate,
+    &cmd_check,
+    &cmd_preview,
+    &cmd_emit,
+    &cmd_resend,
+    &cmd_quarantine,
+    &cmd_log,
+    &cmd_stats,
+    &cmd_help,
+    &cmd_version,
     NULL,
+    /* clang-format on */
 };
 
 const struct cmd *cmd_find(const char *name)

@@ -39,6 +39,20 @@ static const char *keep_name(struct arena *a, struct span name)
     return name.len > 0 ? arena_strndup(a, name.ptr, name.len) : NULL;
 }
 
+static void fill_log(struct arena *a, struct route_type *t,
+                     const struct contract_log *log)
+{
+    const char **users = arena_calloc(a, log->user_count + 1, sizeof(*users));
+
+    t->log_project = keep_name(a, log->project);
+    t->log_package = keep_name(a, log->package);
+    t->log_request = keep_name(a, log->request);
+    for (size_t i = 0; i < log->user_count; i++) {
+        users[t->log_user_count++] = keep_name(a, log->users[i]);
+    }
+    t->log_users = users;
+}
+
 static void fill_type(struct arena *a, struct route_type *t,
                       const struct event_type *e)
 {
@@ -51,6 +65,8 @@ static void fill_type(struct arena *a, struct route_type *t,
     t->is_mailable = c->is_mailable && !c->is_abstract;
     t->is_gathered = c->batching == BATCHING_GATHER;
     t->gather_max = c->batching_max > 0 ? (int)c->batching_max : 50;
+    t->window_ms =
+        t->is_gathered && c->window_ms < INT32_MAX ? (int)c->window_ms : 0;
     t->urgency = c->urgency;
     t->originator_key = keep_name(a, c->originator);
     t->frequency = c->frequency;
@@ -65,6 +81,7 @@ static void fill_type(struct arena *a, struct route_type *t,
     }
     t->roles = roles;
     t->required = required;
+    fill_log(a, t, &c->log);
 }
 
 /* ---- hooks of store/route ---------------------------------------------- */
@@ -120,6 +137,12 @@ static void count(struct router *r, const struct route_step *step)
     if (step->quarantined > 0) {
         log_warn("events set aside", "events=%lld see=\"postbatch stats\"",
                  (long long)step->quarantined);
+    }
+    if (step->unlogged > 0) {
+        log_warn("events not in the project log: their payload does not say "
+                 "where they belong",
+                 "events=%lld see=postbatch.project_log_missing",
+                 (long long)step->unlogged);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/nearest.h"
+#include "mail/contract_load.h"
 #include "mail/payload.h"
 
 enum { RESOLVE_NEW, RESOLVE_BUSY, RESOLVE_DONE };
@@ -137,6 +138,9 @@ static void inherit(struct contract *c, const struct contract *parent)
     if (c->thread.len == 0) {
         c->thread = parent->thread;
     }
+    if (!c->log.is_given) {
+        c->log = parent->log;
+    }
     c->parent = parent;
 }
 
@@ -256,6 +260,7 @@ static void finish(struct contract *c, struct problems *problems)
     }
     if (!c->is_broken) {
         check_originator(c, problems);
+        contract_check_log(c, problems);
         check_samples(c, problems);
     }
     c->resolving = RESOLVE_DONE;

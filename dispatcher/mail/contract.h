@@ -50,6 +50,16 @@ struct contract_header {
     struct span value; /* mustache */
 };
 
+/* Which keys say what the project log shows of an event. */
+struct contract_log {
+    bool is_given;       /* the file has one */
+    struct span project; /* empty: events of this type are not logged */
+    struct span package; /* this and the next may be empty */
+    struct span request;
+    struct span *users; /* the first that names somebody counts */
+    size_t user_count;
+};
+
 struct contract_sample {
     struct span name;
     json_t *payload;
@@ -77,6 +87,7 @@ struct contract {
     uint32_t batching_max; /* gather: most events of one letter */
     struct span thread;    /* mustache; empty = no threading */
     struct span headline;  /* mustache; one line for digests */
+    struct contract_log log;
     struct contract_header *headers;
     size_t header_count;
     struct contract_sample *samples;
@@ -103,10 +114,11 @@ void contract_free(struct contract *c);
 
 /*
  * Lets each contract inherit from the one it extends (keys, roles if it has
- * none of its own, originator, thread, headers), then checks what can only be
- * checked now: that the originator is a key, that the samples keep the
- * contract. Circles and unknown parents are errors; a child of a broken parent
- * is broken. To be called once for all contracts of a tree.
+ * none of its own, originator, thread, log, headers), then checks what can only
+ * be checked now: that the originator and what the log shows are keys, that
+ * the samples keep the contract. Circles and unknown parents are errors; a
+ * child of a broken parent is broken. To be called once for all contracts of a
+ * tree.
  */
 void contracts_resolve(struct contract *const *all, size_t count,
                        struct problems *problems);

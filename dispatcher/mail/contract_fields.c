@@ -376,6 +376,7 @@ const struct field contract_fields[] = {
     {"urgency", JSON_STRING, take_urgency},
     {"batching", JSON_OBJECT, take_batching},
     {"thread", JSON_STRING, take_thread},
+    {"log", JSON_OBJECT, contract_take_log},
     {"headers", JSON_OBJECT, take_headers},
     {"headline", JSON_STRING, take_headline},
     {"samples", JSON_OBJECT, take_samples},

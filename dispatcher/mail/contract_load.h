@@ -26,6 +26,11 @@ struct field {
 /* The fields of a contract. */
 extern const struct field contract_fields[];
 
+/* Takes the field "log". */
+void contract_take_log(struct loader *l, const char *name, const json_t *value);
+/* What the log shows must be keys of the contract; once it has them all. */
+void contract_check_log(struct contract *c, struct problems *problems);
+
 /* Adds a problem with the path to name; an error breaks the contract. */
 void loader_tell(struct loader *l, enum severity severity, const char *name,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));

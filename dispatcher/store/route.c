@@ -222,6 +222,20 @@ static void put_text(struct buf *b, const char *key, const char *text)
     }
 }
 
+static void put_log(struct buf *b, const struct route_type *t)
+{
+    if (t->log_project == NULL) {
+        return;
+    }
+    buf_puts(b, ",\"log\":{\"project\":");
+    buf_json(b, span_of(t->log_project));
+    put_text(b, "package", t->log_package);
+    put_text(b, "request", t->log_request);
+    buf_puts(b, ",\"user\":");
+    put_names(b, t->log_users, t->log_user_count);
+    buf_putc(b, '}');
+}
+
 static void put_type(struct route *r, struct buf *b, const struct route_type *t)
 {
     char *fault = type_fault(r, t);
@@ -231,12 +245,12 @@ static void put_type(struct route *r, struct buf *b, const struct route_type *t)
     }
     buf_puts(b, "{\"name\":");
     buf_json(b, span_of(t->name));
-    buf_printf(b,
-               ",\"mailable\":%s,\"grouping\":\"%s\",\"gather_max\":%d,"
-               "\"urgency\":%d",
-               t->is_mailable ? "true" : "false",
-               t->is_gathered ? "gather" : "each",
-               t->is_gathered ? t->gather_max : 1, (int)t->urgency);
+    buf_printf(
+        b,
+        ",\"mailable\":%s,\"grouping\":\"%s\",\"gather_max\":%d,"
+        "\"window_ms\":%d,\"urgency\":%d",
+        t->is_mailable ? "true" : "false", t->is_gathered ? "gather" : "each",
+        t->is_gathered ? t->gather_max : 1, t->window_ms, (int)t->urgency);
     put_text(b, "originator", t->originator_key);
     put_text(b, "frequency", frequency_name(t->frequency));
     put_text(b, "fault", fault);
@@ -249,7 +263,9 @@ static void put_type(struct route *r, struct buf *b, const struct route_type *t)
         put_text(b, "frequency", frequency_name(t->frequency));
         buf_putc(b, '}');
     }
-    buf_puts(b, "]}");
+    buf_putc(b, ']');
+    put_log(b, t);
+    buf_putc(b, '}');
     mem_free(fault);
 }
 
@@ -441,6 +457,9 @@ static void on_routed(void *ctx, const PGresult *result, const char *error)
     r->step.letters = pg_get_int64(result, 0, 3);
     r->step.batches = pg_get_int64(result, 0, 4);
     r->step.is_finished = pg_get_bool(result, 0, 5);
+    r->step.held = pg_get_int64(result, 0, 6);
+    r->step.logged = pg_get_int64(result, 0, 7);
+    r->step.unlogged = pg_get_int64(result, 0, 8);
 }
 
 /* BEGIN, lock, the statement, COMMIT: sent without waiting in between. An

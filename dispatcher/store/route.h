@@ -25,6 +25,7 @@ struct route_type {
     bool is_mailable;
     bool is_gathered;
     int gather_max;
+    int window_ms; /* gathered: how long the first event waits for more */
     enum urgency urgency;
     const char *originator_key; /* NULL = none */
     const char *const *required;
@@ -33,6 +34,12 @@ struct route_type {
     const char *fault;        /* why it cannot be mailed now; NULL = it can */
     const char *const *roles; /* in the contract's order */
     size_t role_count;
+    /* Keys of the payload for the project log; log_project NULL: not logged. */
+    const char *log_project;
+    const char *log_package; /* NULL = none, as the next */
+    const char *log_request;
+    const char *const *log_users;
+    size_t log_user_count;
 };
 
 /* A role: its name and the SELECT that finds its recipients. */
@@ -57,6 +64,9 @@ struct route_step {
     int64_t fanouts;     /* of them left to steps of their own */
     int64_t letters;     /* written into batches */
     int64_t batches;
+    int64_t held;       /* pairs that wait until they are due */
+    int64_t logged;     /* rows written into the project log */
+    int64_t unlogged;   /* events to be logged that do not say where */
     bool is_finished;   /* nothing was left to read */
     bool is_locked_out; /* another router is at work */
     const char *error;  /* SQL error, or NULL */

@@ -187,5 +187,110 @@ class WhatIsLogged(SqlCase):
         self.assertNotIn(leaf, dict(self.query("housekeeping")))
 
 
+class TheCommand(harness.DispatchCase):
+    """With the dispatcher and the templates of the Open Build Service."""
+
+    settings = (("router.step", "50"),)
+
+    def log(self, *arguments):
+        return self.dispatcher.must("log", *arguments).stdout.splitlines()
+
+    def emit(self, type_name, **payload):
+        return int(harness.value(
+            self.dsn, "SELECT postbatch.emit(%s, %s::jsonb)" %
+            (literal(type_name), literal(payload))))
+
+    def logged(self, count):
+        wait_for(lambda: int(harness.value(
+            self.dsn, "SELECT count(*) FROM postbatch.project_log")) >= count,
+            "%d rows in the project log" % count)
+
+    def test_what_people_see(self):
+        self.dispatcher.start()
+        self.emit("CreateProject", project="home:jane", sender="jane")
+        self.emit("ServiceSuccess", project="home:jane", package="hello",
+                  user="unknown", comment="", rev="2", requestid="17")
+        self.emit("ServiceSuccess", project="home:joe", package="hello",
+                  comment="\x1b[2Jgone\u009b", user="joe")
+        self.emit("RepoPublished", project="home:joe", repo="standard")
+        self.emit("BuildFail", project="home:joe")  # set aside: no package
+        self.logged(4)
+        lines = self.log()
+        self.assertEqual(4, len(lines))
+        self.assertRegex(lines[0], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+                                   r"  BuildFail  home:joe$")
+        self.assertIn("  ServiceSuccess  home:joe/hello  by joe", lines[1])
+        self.assertIn("\\u001b[2Jgone?", lines[1])
+        self.assertTrue(all(c.isprintable() for c in "".join(lines)))
+        self.assertIn("ServiceSuccess  home:jane/hello  request 17  ",
+                      lines[2])
+        self.assertNotIn(" by ", lines[2])
+        self.assertIn("  CreateProject  home:jane  by jane", lines[3])
+        self.assertEqual(lines[2:], self.log("--project", "home:jane"))
+        self.assertEqual(lines[1:2], self.log("--user", "joe", "--type",
+                                              "ServiceSuccess"))
+        self.assertEqual(lines[:1], self.log("--limit", "1"))
+        self.assertEqual([], self.log("--package", "hello", "--since",
+                                      "tomorrow"))
+        row = json.loads(self.log("--project", "home:jane", "--json",
+                                  "--limit", "1")[0])
+        self.assertEqual(
+            ["ServiceSuccess", "home:jane", "hello", None, "17",
+             {"rev": "2", "comment": "", }],
+            [row[k] for k in ("type", "project", "package", "user",
+                              "request", "payload")])
+
+    def test_wrong_use(self):
+        for wrong in (["--limit", "0"], ["--limit", "x"], ["extra"],
+                      ["--nonsense"]):
+            self.assertEqual(os.EX_USAGE,
+                             self.dispatcher.command("log", *wrong).returncode)
+        done = self.dispatcher.command("log", "--since", "never was")
+        self.assertEqual(os.EX_DATAERR, done.returncode)
+        self.assertIn("never was", done.stderr)
+
+    def test_follow(self):
+        self.dispatcher.start()
+        self.emit("CreateProject", project="one", sender="jane")
+        self.emit("CreateProject", project="two", sender="jane")
+        self.logged(2)
+        reader = subprocess.Popen(
+            [harness.POSTBATCH, "-c", self.dispatcher.config, "log",
+             "--follow", "--type", "CreateProject"],
+            stdout=subprocess.PIPE, text=True, env=harness.ENVIRONMENT)
+        self.addCleanup(reader.stdout.close)
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.kill)
+        self.assertIn("  one  ", reader.stdout.readline())
+        self.assertIn("  two  ", reader.stdout.readline())
+        self.emit("DeleteProject", project="one", sender="jane")
+        self.emit("CreateProject", project="three", sender="jane")
+        self.assertIn("  three  ", reader.stdout.readline())
+
+    def test_once_each_whatever_is_killed(self):
+        total = harness.scaled(3000)
+        killed = 0
+        process = self.dispatcher.start()
+        for first in range(0, total, total // 10):
+            harness.psql(self.dsn, "SELECT postbatch.emit('CreateProject',"
+                         " jsonb_build_object('project', 'p' || i,"
+                         " 'sender', 'jane')) FROM generate_series(%d, %d)"
+                         " AS i" % (first, first + total // 10 - 1))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+            process = self.dispatcher.start()
+        self.logged(total)
+        wait_for(lambda: harness.value(
+            self.dsn, "SELECT phase = 2 FROM postbatch.route") == "t",
+            "an end of routing")
+        rows = harness.psql(self.dsn, "SELECT count(*), count(DISTINCT"
+                            " event_id), count(DISTINCT project)"
+                            " FROM postbatch.project_log")
+        self.assertEqual([[str(total)] * 3], rows)
+        harness.measured("%d rows of the project log, router killed %d times"
+                         % (total, killed))
+
+
 if __name__ == "__main__":
     unittest.main()

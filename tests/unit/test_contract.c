@@ -128,6 +128,16 @@ static const struct mistake mistakes[] = {
     {WITH("\"headers\": {\"X A\": \"x\"}"), "cannot set", SEVERITY_ERROR, 0},
     {WITH("\"headers\": {\"X-A\": 1}"), "must be a string", SEVERITY_ERROR, 0},
     {WITH("\"originator\": \"b\""), "no key 'b'", SEVERITY_ERROR, 0},
+    {WITH("\"log\": {\"project\": \"b\"}"), "log.project: the contract has no",
+     SEVERITY_ERROR, 0},
+    {WITH("\"log\": {\"project\": \"a\", \"user\": [\"a\", \"b\"]}"),
+     "log.user: the contract has no key 'b'", SEVERITY_ERROR, 0},
+    {WITH("\"log\": {\"project\": \"a\", \"user\": [1]}"),
+     "log.user: number 1 is not", SEVERITY_ERROR, 0},
+    {WITH("\"log\": {\"package\": \"a\"}"), "log: needs \"project\"",
+     SEVERITY_ERROR, 0},
+    {WITH("\"log\": {\"project\": \"a\", \"pakage\": \"a\"}"),
+     "did you mean 'package'?", SEVERITY_WARNING, 0},
     {WITH("\"extends\": \"Typ\""), "no type 'Typ'; did you mean 'Type'?",
      SEVERITY_ERROR, 0},
     {WITH("\"extends\": \"Type\""), "extends itself", SEVERITY_ERROR, 0},
@@ -231,6 +241,40 @@ static void children_inherit(void **state)
     assert_span(c[0]->headers[1].value, "leaf");
     assert_ptr_equal(c[0]->parent, c[1]);
     assert_false(c[1]->is_mailable);
+    for (size_t i = 0; i < 3; i++) {
+        contract_free(c[i]);
+    }
+    problems_release(&problems);
+}
+
+static void the_log_is_inherited_or_not(void **state)
+{
+    struct problems problems;
+    struct contract *c[3];
+
+    (void)state;
+    problems_init(&problems);
+    c[0] = parse("Silent",
+                 "{" ABOUT "\"extends\": \"Root\", \"abstract\": true, "
+                 "\"log\": {}}",
+                 &problems);
+    c[1] = parse("Heir", "{" ABOUT "\"extends\": \"Root\", \"abstract\": true}",
+                 &problems);
+    c[2] = parse("Root",
+                 "{" ABOUT "\"abstract\": true, \"keys\": {"
+                 "\"p\": {\"type\": \"string\"}, \"q\": {\"type\": "
+                 "\"string\"}}, \"log\": {\"project\": \"p\", \"package\": "
+                 "\"q\", \"user\": [\"q\", \"p\"], \"request\": \"p\"}}",
+                 &problems);
+    contracts_resolve(c, 3, &problems);
+    problems_print(&problems);
+    assert_int_equal(problems.errors, 0);
+    assert_int_equal(c[0]->log.project.len, 0);
+    assert_span(c[1]->log.project, "p");
+    assert_span(c[1]->log.package, "q");
+    assert_span(c[1]->log.request, "p");
+    assert_int_equal(c[1]->log.user_count, 2);
+    assert_span(c[1]->log.users[0], "q");
     for (size_t i = 0; i < 3; i++) {
         contract_free(c[i]);
     }
@@ -445,6 +489,7 @@ int main(void)
         cmocka_unit_test(the_rest_has_defaults),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(children_inherit),
+        cmocka_unit_test(the_log_is_inherited_or_not),
         cmocka_unit_test(circles_break_all_in_them),
         cmocka_unit_test(bad_bytes_are_repaired),
         cmocka_unit_test(hopeless_payloads_have_a_reason),
