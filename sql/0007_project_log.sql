@@ -229,6 +229,15 @@ CREATE TABLE postbatch.digest_time (
 COMMENT ON COLUMN postbatch.digest_time.weekday IS '1 Monday ... 7 Sunday';
 INSERT INTO postbatch.digest_time DEFAULT VALUES;
 
+CREATE FUNCTION postbatch.is_time_zone(name text) RETURNS boolean
+  LANGUAGE plpgsql STABLE
+  AS $$
+BEGIN
+  RETURN (now() AT TIME ZONE name) IS NOT NULL;
+EXCEPTION WHEN data_exception THEN
+  RETURN false;
+END $$;
+
 -- When a letter is due that is routed now: the next full hour, the next time
 -- it is the hour of daily digests, or that hour on the day of weekly ones,
 -- where the recipient is. 'instant' means gathering: the end of the window
@@ -250,13 +259,9 @@ BEGIN
   END IF;
   SELECT * INTO digest FROM postbatch.digest_time;
   FOREACH zone IN ARRAY ARRAY[time_zone, digest.time_zone, 'UTC'] LOOP
-    BEGIN
-      here := now AT TIME ZONE zone;
-      EXIT WHEN here IS NOT NULL;
-    EXCEPTION WHEN data_exception THEN
-      NULL;
-    END;
+    EXIT WHEN postbatch.is_time_zone(zone);
   END LOOP;
+  here := now AT TIME ZONE zone;
   CASE frequency
   WHEN 'hourly' THEN
     due := date_trunc('hour', here) + interval '1 hour';

@@ -13,6 +13,12 @@
 
 enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000, REST_MS = 1000 };
 
+/* What a step is about, in the order of precedence. A giant event waits for
+ * the gaps between small ones; letters that are due have waited long. */
+enum work { WORK_PROMOTE, WORK_STEP, WORK_FANOUT, WORKS };
+
+static const char *const work_names[] = {"promote", "route", "fanout"};
+
 struct router {
     struct route *route;
     struct route_role *roles;
@@ -22,11 +28,9 @@ struct router {
     void *ctx;
     int step_max;
     int step_events; /* halved by an error, doubled by success */
-    bool wants_step;
-    bool wants_fanout;
-    bool is_fanning;         /* the step under way is a fan-out */
-    int64_t step_after_ms;   /* not before: a failure that may last */
-    int64_t fanout_after_ms; /* the same for fan-outs */
+    bool wants[WORKS];
+    enum work work;          /* of the step under way */
+    int64_t after_ms[WORKS]; /* not before: a failure that may last */
     char *skip_reason;       /* the next step skips one event */
     struct router_counts counts;
 };
@@ -91,7 +95,7 @@ static void on_ready(void *ctx)
     struct router *r = ctx;
 
     r->step_events = r->step_max;
-    r->wants_step = true; /* look once, whatever the peeks say */
+    r->wants[WORK_STEP] = true; /* look once, whatever the peeks say */
     r->hooks.on_ready(r->ctx);
 }
 
@@ -109,11 +113,10 @@ static void mend(struct router *r, const struct route_step *step)
     if (step->is_lost) {
         return; /* still wanted */
     }
-    if (r->is_fanning || r->skip_reason != NULL || step->is_blameless) {
-        log_error("a routing step failed", "fanout=%s why=\"%s\"",
-                  r->is_fanning ? "yes" : "no", step->error);
-        *(r->is_fanning ? &r->fanout_after_ms : &r->step_after_ms) =
-            clock_monotonic_ms() + REST_MS;
+    if (r->work != WORK_STEP || r->skip_reason != NULL || step->is_blameless) {
+        log_error("a routing step failed", "step=%s why=\"%s\"",
+                  work_names[r->work], step->error);
+        r->after_ms[r->work] = clock_monotonic_ms() + REST_MS;
         mem_free(r->skip_reason);
         r->skip_reason = NULL;
         return;
@@ -159,11 +162,9 @@ static void on_step(void *ctx, const struct route_step *step)
     mem_free(r->skip_reason);
     r->skip_reason = NULL;
     count(r, step);
-    if (r->is_fanning) {
-        r->wants_fanout = !step->is_finished && !step->is_locked_out;
-    } else {
-        r->wants_step = !step->is_finished && !step->is_locked_out;
-        r->wants_fanout |= step->fanouts > 0;
+    r->wants[r->work] = !step->is_finished && !step->is_locked_out;
+    if (r->work == WORK_STEP) {
+        r->wants[WORK_FANOUT] |= step->fanouts > 0;
         if (r->step_events < r->step_max) {
             r->step_events = r->step_events * 2 < r->step_max
                                  ? r->step_events * 2
@@ -171,6 +172,14 @@ static void on_step(void *ctx, const struct route_step *step)
         }
     }
     r->hooks.on_routed(r->ctx, step->letters, found);
+}
+
+/* Without a type that could render them, there are no digests. */
+static int digest_max(const struct catalog *catalog)
+{
+    const struct event_type *digest = catalog_digest(catalog);
+
+    return digest != NULL ? (int)digest->contract->batching_max : 1;
 }
 
 /* ---- life ------------------------------------------------------------------
@@ -188,6 +197,10 @@ struct router *router_new(struct ev_loop *loop, const struct settings *settings,
         .step_pairs = STEP_PAIRS,
         .fanout_threshold = settings->fanout_threshold,
         .fanout_step = FANOUT_STEP,
+        .digest_max = digest_max(catalog),
+        .digest_hour = settings->digest_hour,
+        .digest_weekday = settings->digest_weekday,
+        .digest_time_zone = settings->digest_time_zone,
     };
     struct router *r = mem_calloc(1, sizeof(*r));
     size_t type_count = 0;
@@ -243,36 +256,57 @@ bool router_is_busy(const struct router *r)
 
 void router_want(struct router *r)
 {
-    r->wants_step = true;
+    r->wants[WORK_STEP] = true;
+}
+
+void router_want_promote(struct router *r)
+{
+    r->wants[WORK_PROMOTE] = true;
 }
 
 void router_want_fanout(struct router *r)
 {
-    r->wants_fanout = true;
+    r->wants[WORK_FANOUT] = true;
 }
 
 bool router_has_work(const struct router *r)
 {
-    return r->wants_step || r->wants_fanout || router_is_busy(r);
+    for (enum work work = 0; work < WORKS; work++) {
+        if (r->wants[work]) {
+            return true;
+        }
+    }
+    return router_is_busy(r);
+}
+
+static bool begin(struct router *r, enum work work)
+{
+    r->work = work;
+    switch (work) {
+    case WORK_PROMOTE: return route_run_promote(r->route);
+    case WORK_STEP:
+        return r->skip_reason != NULL
+                   ? route_run_skip(r->route, r->skip_reason)
+                   : route_run_step(r->route, r->step_events);
+    case WORK_FANOUT: return route_run_fanout(r->route);
+    case WORKS: break;
+    }
+    return false;
 }
 
 bool router_turn(struct router *r, bool is_ahead)
 {
     int64_t now_ms = clock_monotonic_ms();
-    bool may_step = r->wants_step && now_ms >= r->step_after_ms;
 
     if (!router_is_ready(r) || router_is_busy(r) || is_ahead) {
         return false;
     }
-    /* Small events first: a giant one waits for the gaps between them. */
-    r->is_fanning = !may_step && r->wants_fanout;
-    if (r->is_fanning) {
-        return now_ms >= r->fanout_after_ms && route_run_fanout(r->route);
+    for (enum work work = 0; work < WORKS; work++) {
+        if (r->wants[work] && now_ms >= r->after_ms[work]) {
+            return begin(r, work);
+        }
     }
-    if (may_step && r->skip_reason != NULL) {
-        return route_run_skip(r->route, r->skip_reason);
-    }
-    return may_step && route_run_step(r->route, r->step_events);
+    return false;
 }
 
 const char *router_role_name(const struct router *r, int role_id)

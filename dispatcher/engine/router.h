@@ -49,6 +49,8 @@ bool router_is_busy(const struct router *r);
 void router_want(struct router *r);
 /* There may be fan-outs to step. */
 void router_want_fanout(struct router *r);
+/* There may be held letters that are due. */
+void router_want_promote(struct router *r);
 /* Takes the next step if one is wanted and none is under way. is_ahead: enough
  * letters wait already, leave the events in the log. True when a step began. */
 bool router_turn(struct router *r, bool is_ahead);

@@ -48,6 +48,10 @@ struct settings {
     int fanout_threshold;
     int poll_min_ms;
     int poll_max_ms;
+    /* [digest] */
+    int digest_hour;
+    int digest_weekday;
+    char *digest_time_zone;
     /* [worker] */
     int processes;
     int lease_ms;

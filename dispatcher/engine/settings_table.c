@@ -95,6 +95,15 @@ const struct conf_item settings_items[] = {
          "Longest time between two looks, reached after about a minute "
          "without events."),
 
+    NUMBER("digest", "hour", digest_hour, "8", 0, 23,
+           "Hour of the day at which daily and weekly digests are due, where "
+           "the recipient is."),
+    NUMBER("digest", "weekday", digest_weekday, "1", 1, 7,
+           "Day of weekly digests: 1 Monday ... 7 Sunday."),
+    TEXT("digest", "time_zone", digest_time_zone, "UTC",
+         "Of recipients who have none, by a name that PostgreSQL knows "
+         "(\"Europe/Berlin\")."),
+
     NUMBER("worker", "processes", processes, "1", 1, 64,
            "Worker processes under one parent; each uses one core."),
     TIME("worker", "lease", lease_ms, "60s", 5 * SECOND, DAY,

@@ -97,11 +97,15 @@ static void on_peeked(void *ctx, const struct queue_sight *sight)
     if (w->router != NULL && sight->has_events) {
         router_want(w->router);
     }
+    if (w->router != NULL && sight->has_held) {
+        router_want_promote(w->router);
+    }
     if (w->router != NULL && sight->has_fanouts) {
         router_want_fanout(w->router);
     }
     if (w->options.runs_once && w->state == WORKER_RUNNING && !sight->has_due &&
-        !sight->has_events && !sight->has_fanouts && is_idle(w)) {
+        !sight->has_events && !sight->has_fanouts && !sight->has_held &&
+        is_idle(w)) {
         enter(w, WORKER_STOPPING);
     }
 }

@@ -334,6 +334,13 @@ const struct event_type *catalog_find(const struct catalog *catalog,
     return map_get(&catalog->by_name, name);
 }
 
+const struct event_type *catalog_digest(const struct catalog *catalog)
+{
+    const struct event_type *type = catalog_find(catalog, SPAN_LIT("digest"));
+
+    return type != NULL && event_type_is_mailable(type) ? type : NULL;
+}
+
 size_t catalog_count(const struct catalog *catalog)
 {
     return catalog->count;

@@ -50,6 +50,9 @@ void catalog_free(struct catalog *catalog);
 /* The type of that name, or NULL. */
 const struct event_type *catalog_find(const struct catalog *catalog,
                                       struct span name);
+/* The type that letters about events of several types are rendered by: the
+ * one called "digest". NULL when there is none or it cannot be mailed. */
+const struct event_type *catalog_digest(const struct catalog *catalog);
 /* In the order of their folders. */
 size_t catalog_count(const struct catalog *catalog);
 const struct event_type *catalog_at(const struct catalog *catalog, size_t i);

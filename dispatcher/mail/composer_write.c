@@ -5,6 +5,12 @@
  * changed in place from letter to letter (recipient, role, site, events), and
  * above it the payload of the newest event. Payloads have no key of the names
  * that are in base, so neither can hide the other.
+ *
+ * A letter about one event, or about several of a type that gathers, is
+ * rendered by the templates of that type. All others are digests: the type
+ * "digest" renders them, which sees base only and lists what the events have
+ * to say in a line. That follows from the events alone, so a letter that is
+ * composed again is the same.
  */
 #include <string.h>
 
@@ -23,7 +29,8 @@ struct work {
     struct letter *letter;
     struct event *newest;          /* of those that are not poison */
     uint32_t event_count;          /* that are not poison */
-    const struct event_type *type; /* of the newest */
+    const struct event_type *type; /* whose templates are rendered */
+    bool is_digest;                /* it is not the events' own */
     size_t header_count;
 };
 
@@ -104,6 +111,34 @@ static enum compose_result prepare_events(struct work *w)
     return w->event_count > 0 ? COMPOSE_DONE : COMPOSE_NO_EVENTS;
 }
 
+static bool are_of_one_type(const struct work *w)
+{
+    for (uint32_t i = 0; i < w->letter->event_count; i++) {
+        const struct event *event = w->letter->events[i];
+
+        if (!event->is_poison && event_prepared(event)->type != w->type) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whose templates? Without a type for digests, those of the newest event:
+ * held letters are then made for one event each, so this is for letters that
+ * were made before the type went away. */
+static void choose_type(struct work *w)
+{
+    const struct event_type *digest = catalog_digest(w->c->catalog);
+
+    w->type = event_prepared(w->newest)->type;
+    if (w->event_count > 1 && digest != NULL &&
+        (w->type->contract->batching != BATCHING_GATHER ||
+         !are_of_one_type(w))) {
+        w->type = digest;
+        w->is_digest = true;
+    }
+}
+
 /* Lists the events, with all that is known of them. */
 static bool list_events(struct work *w, const struct event *only)
 {
@@ -148,9 +183,10 @@ static bool render(struct work *w, const struct event *event,
                    const struct template *t, struct buf *out)
 {
     json_t *const stack[] = {w->c->base, event_prepared(event)->payload};
+    const size_t depth = w->is_digest ? 1 : 2;
     struct template_fault fault;
 
-    if (t == NULL || template_render(t, stack, 2, out, &fault)) {
+    if (t == NULL || template_render(t, stack, depth, out, &fault)) {
         return true;
     }
     buf_clear(&w->c->why);
@@ -255,6 +291,7 @@ static struct event *culprit(struct work *w)
             continue;
         }
         w->type = event_prepared(event)->type;
+        w->is_digest = false;
         if (set_base(w, event) && !render_all(w, event)) {
             return event;
         }
@@ -337,7 +374,7 @@ enum compose_result composer_write(struct composer *c, struct letter *letter,
     if (result != COMPOSE_DONE) {
         return result;
     }
-    w.type = event_prepared(w.newest)->type;
+    choose_type(&w);
     if (!set_base(&w, NULL)) {
         result = COMPOSE_NO_ROOM;
     } else if (render_all(&w, w.newest)) {

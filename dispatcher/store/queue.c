@@ -301,6 +301,7 @@ static void on_peeked(void *ctx, const PGresult *result, const char *error)
     sight.has_due = pg_get_int64(result, 0, 2) > 0;
     sight.waiting = pg_get_int64(result, 0, 3);
     sight.is_ahead = pg_get_bool(result, 0, 4);
+    sight.has_held = pg_get_bool(result, 0, 5);
     peeked(q->peek_ctx, &sight);
 }
 

@@ -95,6 +95,7 @@ bool queue_release_worker(struct queue *q, int64_t worker_id);
 struct queue_sight {
     bool has_events;  /* to route */
     bool has_fanouts; /* to step */
+    bool has_held;    /* held letters to promote */
     bool has_due;     /* batches to lease */
     int64_t waiting;  /* letters in due batches, up to a few hundred batches */
     bool is_ahead;    /* the route row is from another cluster's future */

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "store/pg.h"
 
-enum { ROLE_IDS_MAX = 1024 };
+enum { ROLE_IDS_MAX = 1024, PROMOTE_PAIRS = 1000000 };
 
 static const double SETUP_PAUSE_S = 5.0;
 
@@ -328,6 +328,31 @@ static void on_synced(void *ctx, const PGresult *result, const char *error)
     r->hooks.on_ready(r->ctx);
 }
 
+static void on_digest_synced(void *ctx, const PGresult *result,
+                             const char *error)
+{
+    struct route *r = ctx;
+
+    if (error != NULL) {
+        log_debug("digest times not synced", "why=\"%s\"", error);
+    } else if (PQntuples(result) == 1 && !pg_get_bool(result, 0, 0)) {
+        log_warn("digest.time_zone is not known to PostgreSQL; taking UTC",
+                 "time_zone=\"%s\"", r->settings.digest_time_zone);
+    }
+}
+
+/* When digests are due; what is promised to people already stays as it is. */
+static bool sync_digest(struct route *r)
+{
+    struct pg_params p = {0};
+
+    pg_param_int32(&p, r->settings.digest_hour);
+    pg_param_int32(&p, r->settings.digest_weekday);
+    pg_param_text(&p, r->settings.digest_time_zone);
+    return pg_query(r->pg, embed_require("queries/sync_digest.sql")->data, &p,
+                    on_digest_synced, r);
+}
+
 static void sync_types(struct route *r)
 {
     struct pg_params p = {0};
@@ -341,7 +366,8 @@ static void sync_types(struct route *r)
     }
     buf_putc(&json, ']');
     pg_param_text(&p, buf_cstr(&json));
-    if (!pg_query(r->pg, embed_require("queries/sync_types.sql")->data, &p,
+    if (!sync_digest(r) ||
+        !pg_query(r->pg, embed_require("queries/sync_types.sql")->data, &p,
                   on_synced, r)) {
         log_debug("types not synced", "why=\"connection lost\"");
     }
@@ -511,6 +537,29 @@ bool route_run_fanout(struct route *r)
 
     pg_param_int32(&p, r->settings.fanout_step);
     return run(r, r->fanout_sql, &p, on_fanned);
+}
+
+/* Reads the row of promote.sql: pairs, letters, batches, finished. */
+static void on_promoted(void *ctx, const PGresult *result, const char *error)
+{
+    struct route *r = ctx;
+
+    on_ignored(ctx, result, error);
+    if (error != NULL || PQntuples(result) == 0) {
+        return;
+    }
+    r->step.letters = pg_get_int64(result, 0, 1);
+    r->step.batches = pg_get_int64(result, 0, 2);
+    r->step.is_finished = pg_get_bool(result, 0, 3);
+}
+
+bool route_run_promote(struct route *r)
+{
+    struct pg_params p = {0};
+
+    pg_param_int32(&p, r->settings.digest_max);
+    pg_param_int64(&p, PROMOTE_PAIRS);
+    return run(r, embed_require("queries/promote.sql")->data, &p, on_promoted);
 }
 
 /* Reads the row of route_skip.sql: the event that was set aside. */

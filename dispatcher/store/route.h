@@ -80,6 +80,10 @@ struct route_settings {
     int step_pairs;       /* most pairs of recipient and event of a step */
     int fanout_threshold; /* recipients; more than this is a fan-out */
     int fanout_step;      /* recipients of a fan-out step */
+    int digest_max;       /* events of one digest; 1: no digests */
+    int digest_hour;      /* of the day, 0 to 23 */
+    int digest_weekday;   /* 1 Monday ... 7 Sunday */
+    const char *digest_time_zone; /* of recipients without one */
 };
 
 struct route_hooks {
@@ -111,6 +115,8 @@ bool route_is_busy(const struct route *r);
 bool route_run_step(struct route *r, int events);
 /* One step of the least served fan-out. on_step tells what it did. */
 bool route_run_fanout(struct route *r);
+/* One step of making batches of held letters that are due. */
+bool route_run_promote(struct route *r);
 /* Sets the next event aside unread, with the reason: for an event on which
  * even a step of one fails. */
 bool route_run_skip(struct route *r, const char *reason);

@@ -19,6 +19,7 @@
 --   waiting bigint   letters in them (the router waits when this is much)
 --   is_ahead boolean the stored snapshot is from a future of this cluster:
 --                    the database was restored from a dump; see reseat.sql
+--   held boolean     held letters are due, to be promoted
 WITH route AS MATERIALIZED (
   SELECT phase, snap_cur, pg_snapshot_xmax(snap_cur) AS top,
          pg_current_snapshot() AS now
@@ -61,5 +62,6 @@ SELECT route.phase <> 2
        EXISTS (SELECT FROM postbatch.fanout WHERE NOT done) AS fanout,
        (SELECT count(*) FROM due) AS due,
        (SELECT coalesce(sum(n), 0) FROM due)::bigint AS waiting,
-       route.top > pg_snapshot_xmax(route.now) AS is_ahead
+       route.top > pg_snapshot_xmax(route.now) AS is_ahead,
+       EXISTS (SELECT FROM postbatch.held WHERE due_at <= now()) AS held
   FROM route

@@ -71,7 +71,8 @@ static void put_types(const struct world *w)
     put(w, "Fault/text.mustache", "t");
 }
 
-static void world_init(struct world *w)
+/* With more types: a path below the root and its text, NULL at the end. */
+static void world_init_with(struct world *w, const char *const files[][2])
 {
     const struct composer_settings settings = {
         .from_name = "Build Service",
@@ -88,6 +89,9 @@ static void world_init(struct world *w)
     folder_make(w->root);
     problems_init(&w->problems);
     put_types(w);
+    for (size_t i = 0; files[i][0] != NULL; i++) {
+        put(w, files[i][0], files[i][1]);
+    }
     w->catalog = catalog_load(w->root, &w->problems);
     w->composer = composer_new(&settings, w->catalog);
     composer_set_role(w->composer, 3, "bug_owner");
@@ -104,6 +108,13 @@ static void world_init(struct world *w)
                                 .recipient = &w->recipient,
                                 .events = w->order,
                                 .role = 3};
+}
+
+static void world_init(struct world *w)
+{
+    static const char *const none[][2] = {{NULL, NULL}};
+
+    world_init_with(w, none);
 }
 
 static void drop_events(struct world *w)
@@ -251,6 +262,57 @@ static void several_events_make_one_letter(void **state)
     assert_has(&w, "X-Postbatch-Event: 100 101 102\r\n");
     assert_has(&w, "Message-ID: <pb.7.42.100@mail.example.org>");
     assert_has(&w, "Date: Sun, 22 Nov 2026 14:07:00 +0000");
+    world_release(&w);
+}
+
+static void several_types_make_a_digest(void **state)
+{
+    static const char *const files[][2] = {
+        {"digest/contract.json",
+         "{\"description\": \"what waited\", \"samples\": {\"least\": {}, "
+         "\"fullest\": {}}}"},
+        {"digest/subject.mustache", "{{event_count}} events {{what}}"},
+        {"digest/text.mustache",
+         "{{#events}}* {{event.headline}} {{what}}\n{{/events}}{{what}}\n"},
+        {"Herd/contract.json",
+         CONTRACT(WHAT, ", \"batching\": {\"rule\": \"gather\"}")},
+        {"Herd/subject.mustache", "herd {{what}}"},
+        {"Herd/text.mustache", "{{#events}}<{{what}}>{{/events}}\n"},
+        {NULL, NULL},
+    };
+    struct world w;
+
+    (void)state;
+    world_init_with(&w, files);
+    add_event(&w, "Broke_Down", "{\"what\": \"one\"}");
+    add_event(&w, "Plain", "{\"what\": \"two\"}");
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_has(&w, "Subject: 2 events\r\n"); /* none of a payload's keys */
+    assert_has(&w, "* one broke one\r\n* something broke two\r\n\r\n");
+    assert_has(&w, "X-Postbatch-Type: digest\r\n");
+    assert_has(&w, "X-Postbatch-Event: 100 101\r\n");
+    assert_has(&w, "Message-ID: <pb.7.42.100@mail.example.org>");
+    assert_has(&w, "digest.builds.example.org");
+    drop_events(&w);
+
+    /* Several of a type that cannot list them, too. */
+    add_event(&w, "Plain", "{\"what\": \"one\"}");
+    add_event(&w, "Plain", "{\"what\": \"two\"}");
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_has(&w, "X-Postbatch-Type: digest\r\n");
+    drop_events(&w);
+
+    /* What gathers lists them itself; one event is its own mail. */
+    add_event(&w, "Herd", "{\"what\": \"one\"}");
+    add_event(&w, "Herd", "{\"what\": \"two\"}");
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_has(&w, "<one><two>");
+    drop_events(&w);
+    add_event(&w, "Broke_Down", "{\"what\": \"one\"}");
+    add_event(&w, "Plain", "{\"what\": 2}");
+    assert_int_equal(compose(&w), COMPOSE_POISON);
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_has(&w, "Subject: one broke\r\n");
     world_release(&w);
 }
 
@@ -454,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_letter_becomes_a_message),
         cmocka_unit_test(the_same_letter_gives_the_same_bytes),
         cmocka_unit_test(several_events_make_one_letter),
+        cmocka_unit_test(several_types_make_a_digest),
         cmocka_unit_test(headers_cannot_be_injected),
         cmocka_unit_test(data_is_printed_as_it_is),
         cmocka_unit_test(poison_has_a_reason),
