@@ -44,13 +44,17 @@ again AS MATERIALIZED (
    WHERE l.verdict = ANY ($4::smallint[])
 ),
 numbered AS MATERIALIZED (
-  -- Letters as they were: same batch, recipient and first event.
-  SELECT *, dense_rank() OVER (
-              PARTITION BY urgency
-                  ORDER BY recipient_id, type_id, batch_id, first_event) - 1
-              AS letter
-    FROM again
-   WHERE obstacle IS NULL
+  -- Letters as they were: same batch, recipient and first event. The events
+  -- of a digest may differ in their urgency; the letter has the last of it.
+  SELECT recipient_id, event_id, batch_id, first_event, attempt, role, urgency,
+         dense_rank() OVER (PARTITION BY urgency
+                                ORDER BY recipient_id, batch_id, first_event)
+         - 1 AS letter
+    FROM (SELECT recipient_id, event_id, batch_id, first_event, attempt, role,
+                 max(urgency) OVER (PARTITION BY recipient_id, batch_id,
+                                                 first_event) AS urgency
+            FROM again
+           WHERE obstacle IS NULL) AS a
 ),
 made AS (
   INSERT INTO postbatch.batch
