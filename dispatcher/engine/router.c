@@ -32,6 +32,8 @@ struct router {
     enum work work;          /* of the step under way */
     int64_t after_ms[WORKS]; /* not before: a failure that may last */
     char *skip_reason;       /* the next step skips one event */
+    int passed_over;         /* fan-outs that have failed a short time ago */
+    int64_t passed_until_ms; /* then they are tried again */
     struct router_counts counts;
 };
 
@@ -112,6 +114,12 @@ static void mend(struct router *r, const struct route_step *step)
 {
     if (step->is_lost) {
         return; /* still wanted */
+    }
+    if (r->work == WORK_FANOUT && !step->is_blameless) {
+        log_error("a fan-out failed, others go on", "why=\"%s\"", step->error);
+        r->passed_over++;
+        r->passed_until_ms = clock_monotonic_ms() + REST_MS;
+        return;
     }
     if (r->work != WORK_STEP || r->skip_reason != NULL || step->is_blameless) {
         log_error("a routing step failed", "step=%s why=\"%s\"",
@@ -288,7 +296,11 @@ static bool begin(struct router *r, enum work work)
         return r->skip_reason != NULL
                    ? route_run_skip(r->route, r->skip_reason)
                    : route_run_step(r->route, r->step_events);
-    case WORK_FANOUT: return route_run_fanout(r->route);
+    case WORK_FANOUT:
+        if (clock_monotonic_ms() >= r->passed_until_ms) {
+            r->passed_over = 0;
+        }
+        return route_run_fanout(r->route, r->passed_over);
     case WORKS: break;
     }
     return false;

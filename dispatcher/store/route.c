@@ -531,11 +531,12 @@ static void on_fanned(void *ctx, const PGresult *result, const char *error)
     r->step.batches = pg_get_int64(result, 0, 2);
 }
 
-bool route_run_fanout(struct route *r)
+bool route_run_fanout(struct route *r, int passed_over)
 {
     struct pg_params p = {0};
 
     pg_param_int32(&p, r->settings.fanout_step);
+    pg_param_int32(&p, passed_over);
     return run(r, r->fanout_sql, &p, on_fanned);
 }
 

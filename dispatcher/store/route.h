@@ -113,8 +113,9 @@ bool route_is_busy(const struct route *r);
 /* One step of at most `events` events (0 = the setting); false when not ready
  * or busy. */
 bool route_run_step(struct route *r, int events);
-/* One step of the least served fan-out. on_step tells what it did. */
-bool route_run_fanout(struct route *r);
+/* One step of the least served fan-out but passed_over. on_step tells what it
+ * did. */
+bool route_run_fanout(struct route *r, int passed_over);
 /* One step of making batches of held letters that are due. */
 bool route_run_promote(struct route *r);
 /* Sets the next event aside unread, with the reason: for an event on which

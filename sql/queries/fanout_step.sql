@@ -12,6 +12,8 @@
 --
 -- Parameters:
 --   $1 int  most pairs of one step (10000)
+--   $2 int  how many fan-outs to pass over: those that fail come first again
+--           and again, and must not hold up the others
 -- Result: one row, or none when there is nothing to do:
 --   event_id bigint, letters bigint, batches bigint  written
 --   done boolean   this event is finished
@@ -25,7 +27,7 @@ WITH fan AS MATERIALIZED (
           WHERE e.ring = (f.event_id & 15)::smallint AND e.id = f.event_id
             AND t.fault IS NOT NULL)
    ORDER BY f.served, f.event_id
-   LIMIT 1
+  OFFSET $2::int LIMIT 1
      FOR UPDATE SKIP LOCKED
 ),
 pair AS MATERIALIZED (
@@ -59,22 +61,31 @@ pair AS MATERIALIZED (
 ),
 wish AS (
   SELECT p.urgency, p.recipient_id, p.event_id, p.role_id, p.place,
+         -- As in route.sql, each EXISTS is asked once.
          coalesce(
-           (SELECT f.frequency FROM postbatch.preference AS f
-             WHERE f.recipient_id = p.recipient_id
-               AND f.type = p.type AND f.role = p.role
-               AND (f.scope IS NULL
-                    OR postbatch.in_scope(p.event_id, f.scope))),
-           (SELECT f.frequency FROM postbatch.preference AS f
-             WHERE f.recipient_id IS NULL
-               AND f.type = p.type AND f.role = p.role
-               AND (f.scope IS NULL
-                    OR postbatch.in_scope(p.event_id, f.scope))),
+           CASE WHEN EXISTS (SELECT FROM postbatch.preference
+                              WHERE recipient_id IS NOT NULL)
+                THEN (SELECT f.frequency FROM postbatch.preference AS f
+                       WHERE f.recipient_id = p.recipient_id
+                         AND f.type = p.type AND f.role = p.role
+                         AND (f.scope IS NULL
+                              OR postbatch.in_scope(p.event_id, f.scope)))
+           END,
+           CASE WHEN EXISTS (SELECT FROM postbatch.preference
+                              WHERE recipient_id IS NULL)
+                THEN (SELECT f.frequency FROM postbatch.preference AS f
+                       WHERE f.recipient_id IS NULL
+                         AND f.type = p.type AND f.role = p.role
+                         AND (f.scope IS NULL
+                              OR postbatch.in_scope(p.event_id, f.scope)))
+           END,
            p.frequency) AS frequency
     FROM pair AS p
    WHERE p.recipient_id IS DISTINCT FROM p.originator_id
-     AND (SELECT true FROM postbatch.recipient AS r
-           WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL
+     AND (NOT EXISTS (SELECT FROM postbatch.recipient
+                       WHERE state = 'inactive')
+          OR (SELECT true FROM postbatch.recipient AS r
+               WHERE r.id = p.recipient_id AND r.state = 'inactive') IS NULL)
 ),
 wanted AS MATERIALIZED (
   -- As in route.sql.
@@ -84,16 +95,20 @@ wanted AS MATERIALIZED (
    WHERE frequency <> 'off'
    ORDER BY recipient_id, place
 ),
+plain AS MATERIALIZED (
+  -- The batches are slices of these.
+  SELECT urgency, count(*) AS n, array_agg(recipient_id) AS recipient_ids,
+         array_agg(event_id) AS event_ids, array_agg(role_id) AS role_ids
+    FROM (SELECT * FROM wanted
+           WHERE frequency = 'instant' ORDER BY recipient_id) AS w
+   GROUP BY urgency
+),
 made AS (
   INSERT INTO postbatch.batch (urgency, n, recipient_ids, event_ids, roles)
-  SELECT urgency, count(*), array_agg(recipient_id), array_agg(event_id),
-         array_agg(role_id)
-    FROM (SELECT *, (row_number() OVER (ORDER BY recipient_id) - 1) / 500
-                    AS part
-            FROM wanted
-           WHERE frequency = 'instant'
-           ORDER BY urgency, part, recipient_id) AS w
-   GROUP BY urgency, part
+  SELECT p.urgency, least(500, p.n - past),
+         p.recipient_ids[past + 1:past + 500],
+         p.event_ids[past + 1:past + 500], p.role_ids[past + 1:past + 500]
+    FROM plain AS p, generate_series(0, p.n::int - 1, 500) AS past
   RETURNING n
 ),
 later AS MATERIALIZED (

@@ -230,7 +230,7 @@ class Holding(SqlCase):
                  " 'daily' FROM generate_series(100, 109) AS i")
         giant = self.emit("x", {"recipients": list(range(100, 150))})
         self.route(pairs=100, fanout=10)
-        while self.query("fanout_step", 20,
+        while self.query("fanout_step", 20, 0,
                          text=compose("fanout_step", self.roles)):
             pass
         self.assertEqual([(i, giant) for i in range(100, 110)], self.held())

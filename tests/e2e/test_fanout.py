@@ -122,5 +122,39 @@ class Subscribers(harness.DispatchCase):
             self.assertLess(memory, MEMORY_MB)
 
 
+class Failing(harness.DispatchCase):
+    """A fan-out that raises an error comes first again and again."""
+
+    types = {"news": {"roles": ["fragile"]}}
+    settings = (("router.fanout_threshold", "500"),)
+
+    def setUp(self):
+        super().setUp()
+        roles = os.path.join(self.dispatcher.directory, "roles")
+        os.mkdir(roles)
+        with open(os.path.join(roles, "fragile.sql"), "w") as f:
+            f.write("SELECT pass.event_id, s.recipient_id / CASE"
+                    " WHEN pass.payload ->> 'subject' = 'bad'"
+                    " AND EXISTS (SELECT FROM postbatch.fanout)"
+                    " THEN 0 ELSE 1 END AS recipient_id"
+                    " FROM pass JOIN postbatch.subscription AS s"
+                    " ON s.topic = pass.payload ->> 'topic'\n")
+        self.dispatcher.settings["templates.roles"] = roles
+        self.dispatcher.write_config()
+        self.recipients(1000)
+        self.sql("INSERT INTO postbatch.subscription"
+                 " SELECT 'all', i FROM generate_series(1, 1000) AS i")
+
+    def test_others_go_on(self):
+        for subject in "bad", "good":
+            self.sql("SELECT postbatch.emit('news', '{\"topic\": \"all\","
+                     " \"subject\": \"%s\"}'::jsonb)" % subject)
+        self.dispatcher.start()
+        self.wait_accepted(1000)
+        self.assertEqual(self.sql("SELECT done FROM postbatch.fanout"
+                                  " ORDER BY event_id"), [["f"], ["t"]])
+        self.assert_each_once(1000)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -126,7 +126,7 @@ class WhatIsLogged(SqlCase):
         self.assertEqual("5", self.value(
             "SELECT count(*) FROM postbatch.fanout"))
         for _ in range(5):
-            self.query("fanout_step", 100,
+            self.query("fanout_step", 100, 0,
                        text=compose("fanout_step", self.roles))
         self.assertEqual(5, len(self.log()))
 

@@ -543,7 +543,7 @@ class Plans(SqlCase):
         one = [[1]] * 2
         cases = {
             "route": (5000, 50000, 20000), "peek": (10,),
-            "fanout_step": (10000,), "route_skip": ("why",),
+            "fanout_step": (10000, 0), "route_skip": ("why",),
             "lease": (1, 1000, 4, [1, 2, 3], FOREVER),
             "renew": (1, 1000, [1], [1]), "give_back": (1, [1]),
             "fetch_recipients": ([1, 2],),
