@@ -12,7 +12,10 @@
  *
  * False are: a missing key, null, false, 0, "" and []. A value that is an
  * array or an object is printed as compact JSON. NUL is printed as U+FFFD.
- * Lines of an indented partial are indented unless they are empty.
+ * Lines of an indented partial are indented unless they are empty. In HTML, a
+ * value that begins an href="...", src="..." or action="..." must begin with
+ * http://, https:// or mailto:, or "#" is printed in its place ({{{raw}}} values
+ * are printed as they are).
  *
  *     struct template_set *set = template_set_new(&loader);
  *     struct template *t = template_compile(set, "text", source, path,

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "mail/mustache_context.h"
+#include "mail/mustache_link.h"
 
 enum {
     CALLS_MAX = 64,
@@ -122,6 +123,7 @@ static void put_named(struct render *r, const struct template *t,
                       const struct op *op)
 {
     const struct frame *item = NULL;
+    const json_t *value = NULL;
 
     if (op->pseudo == PSEUDO_INDEX) {
         item = context_item(&r->context);
@@ -130,7 +132,12 @@ static void put_named(struct render *r, const struct template *t,
         }
         return;
     }
-    template_put_value(r->out, context_value(&r->context, t, op),
+    value = context_value(&r->context, t, op);
+    if (op->is_escaped && link_begins(r->out) && !link_is_harmless(value)) {
+        buf_puts(r->out, LINK_REFUSED);
+        return;
+    }
+    template_put_value(r->out, value,
                        op->is_escaped ? TEMPLATE_ESCAPE_HTML
                                       : TEMPLATE_ESCAPE_NONE);
 }

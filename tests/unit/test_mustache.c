@@ -153,6 +153,66 @@ static void html_is_escaped(void **state)
     CHECK(cases, TEMPLATE_ESCAPE_HTML);
 }
 
+/* Escaping does not help against the scheme of an address. Whatever the way to
+ * an attribute is, who begins it has to be harmless. */
+static void only_web_and_mail_addresses_become_links(void **state)
+{
+    static const struct render_case cases[] = {
+        {"<a href=\"{{a}}\">", "{\"a\": \"https://x.example/?a=1&b\"}",
+         "<a href=\"https://x.example/?a=1&amp;b\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"HTTP://x\"}", "<a href=\"HTTP://x\">",
+         NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"mailto:a@b.example\"}",
+         "<a href=\"mailto:a@b.example\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"javascript:alert(1)\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \" javascript:alert(1)\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"java\\nscript:alert(1)\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"data:text/html,x\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"//x.example\"}", "<a href=\"#\">",
+         NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"http:x\"}", "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": 7}", "<a href=\"#\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": [\"http://x\"]}", "<a href=\"#\">",
+         NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": \"\"}", "<a href=\"\">", NULL},
+        {"<a href=\"{{a}}\">", "{\"a\": null}", "<a href=\"\">", NULL},
+        {"<a HREF = '{{a}}'>", "{\"a\": \"vbscript:x\"}", "<a HREF = '#'>",
+         NULL},
+        {"<img src=\"{{a}}\">", "{\"a\": \"javascript:x\"}", "<img src=\"#\">",
+         NULL},
+        {"<form action=\"{{a}}\">", "{\"a\": \"javascript:x\"}",
+         "<form action=\"#\">", NULL},
+        {"<a href=\"{{#a}}{{.}}{{/a}}\">", "{\"a\": \"javascript:x\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{>p}}\">", "{\"a\": \"javascript:x\"}", "<a href=\"#\">",
+         "p\0{{a}}\0"},
+        {"<a href=\"{{nothing}}{{a}}\">", "{\"a\": \"javascript:x\"}",
+         "<a href=\"#\">", NULL},
+        {"<a href=\"{{#a}}{{.}}{{/a}}\">", "{\"a\": [\"java\",\"script:x\"]}",
+         "<a href=\"#script:x\">", NULL},
+        {"<a href=\"https://x/{{a}}\">", "{\"a\": \"javascript:x\"}",
+         "<a href=\"https://x/javascript:x\">", NULL},
+        {"<p>{{a}}</p>", "{\"a\": \"javascript:x\"}", "<p>javascript:x</p>",
+         NULL},
+        {"<p title=\"{{a}}\">", "{\"a\": \"javascript:x\"}",
+         "<p title=\"javascript:x\">", NULL},
+        {"{{a}}{{b}}", "{\"a\": \"href=\\\"\", \"b\": \"javascript:x\"}",
+         "href=&quot;javascript:x", NULL},
+    };
+    static const struct render_case plain[] = {
+        {"<a href=\"{{a}}\">", "{\"a\":\"javascript:x\"}",
+         "<a href=\"javascript:x\">", NULL},
+    };
+
+    (void)state;
+    CHECK(cases, TEMPLATE_ESCAPE_HTML);
+    CHECK(plain, TEMPLATE_ESCAPE_NONE);
+}
+
 static void data_is_never_a_template(void **state)
 {
     static const struct render_case cases[] = {
@@ -415,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_printed),
         cmocka_unit_test(html_is_escaped),
+        cmocka_unit_test(only_web_and_mail_addresses_become_links),
         cmocka_unit_test(data_is_never_a_template),
         cmocka_unit_test(falsehood),
         cmocka_unit_test(list_items_know_their_place),
