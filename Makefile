@@ -7,6 +7,7 @@
 #:   make test-long   the tests that take longer than a minute each
 #:   make fuzz        fuzz the parsers (FUZZ_SECONDS= per target, default 60)
 #:   make bench-quick throughput within a minute; build/bench/latest.json
+#:   make bench-poison what it costs when every tenth event is poison
 #:   make bench-lanes lanes, libcurl and smtp-source beside each other
 #:   make screenshots the README's pictures: letters and preview, by Chromium
 #:   make layers      prove the include law (who may include whom)
@@ -60,7 +61,8 @@ PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
              $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick bench-lanes screenshots layers lint format format-check install clean \
+        bench-quick bench-lanes bench-poison screenshots layers lint \
+        format format-check install clean \
         tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -148,6 +150,10 @@ check-asan: need-deps
 bench-quick: need-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) bench/quick --build $(BUILD)
+
+bench-poison: need-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) bench/poison/run --build $(BUILD)
 
 bench-lanes: need-deps
 	$(Q)$(MAKE) --no-print-directory all

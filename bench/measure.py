@@ -160,7 +160,8 @@ class Results:
     def add(self, name, value, unit, note=""):
         self.rows.append({"name": name, "value": round(float(value), 3),
                           "unit": unit, "note": note})
-        print("  %-36s %12.1f %-11s %s" % (name, value, unit, note),
+        shape = "%12.1f" if abs(value) >= 10 else "%12.2f"
+        print("  %-36s %s %-11s %s" % (name, shape % value, unit, note),
               flush=True)
 
     def write(self, path):

@@ -9,16 +9,27 @@
 --   payload text (JSON); NULL when it is too large
 --   created_at timestamptz
 --
--- What is too large even as it is stored is not turned into text at all; what
--- all payloads take together is bounded by the reader, who takes them row by
--- row and stops keeping them in time.
+-- Turning a payload into text costs far more than all else about it, so what is
+-- surely too large is not turned: as it is stored, or, where its values take
+-- more than that once decompressed, because its strings alone do. What all
+-- payloads take together is bounded by the reader, who takes them row by row and
+-- stops keeping them in time.
 SELECT id, type,
        CASE WHEN octet_length(payload) <= $3::int THEN payload END AS payload,
        created_at
   FROM (SELECT id, type,
                CASE WHEN pg_column_size(payload) <= $3::int
+                    THEN payload::text
+                    WHEN jsonb_typeof(payload) <> 'object'
+                      OR (SELECT sum(octet_length(v.value))
+                            FROM jsonb_each_text(payload) AS v) <= $3::int
                     THEN payload::text END AS payload,
                created_at
-          FROM postbatch.event
-         WHERE ring = $1::smallint AND id = ANY ($2::bigint[])
+          FROM (SELECT id, type,
+                       CASE WHEN pg_column_size(payload) <= $3::int
+                            THEN payload #> '{}' END AS payload,
+                       created_at
+                  FROM postbatch.event
+                 WHERE ring = $1::smallint AND id = ANY ($2::bigint[])
+                OFFSET 0) AS e
         OFFSET 0) AS e

@@ -54,10 +54,28 @@ static bool has(struct span text, const char *word)
            memmem(text.ptr, text.len, word, strlen(word)) != NULL;
 }
 
+/* Does a tag begin a raw value: "{{{" or "{{ {"? */
+static bool has_raw(struct span source)
+{
+    size_t braces = 0;
+
+    for (size_t i = 0; i < source.len; i++) {
+        const char c = source.ptr[i];
+
+        if (c == '{' && ++braces > 2) {
+            return true;
+        }
+        if (c != '{' && (braces < 2 || strchr(" \t\r\n\v\f", c) == NULL)) {
+            braces = 0;
+        }
+    }
+    return false;
+}
+
 /* No raw value, no other delimiters. */
 static bool is_careful(struct span source)
 {
-    return !has(source, "{{{") && !has(source, "=") && !has(source, "&");
+    return !has_raw(source) && !has(source, "=") && !has(source, "&");
 }
 
 /* All that may come behind an ampersand. */
