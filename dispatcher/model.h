@@ -88,6 +88,8 @@ struct event {
     bool is_told;   /* the log has a line about its poison */
     struct span poison_stage;  /* valid when is_poison: "render", ... */
     struct span poison_reason; /* valid when is_poison; owned by the arena */
+    struct span note; /* what was cut or repaired to mail it, in words, for the
+                         ledger; usually empty; owned by the arena */
 };
 
 struct batch;

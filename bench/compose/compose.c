@@ -174,7 +174,7 @@ static int64_t run_render(struct bench *b, long batches)
     struct payload_fault why;
     json_t *base = json_pack("{s:{s:s}, s:{s:s}, s:s}", "recipient", "greeting",
                              "User 1", "site", "url", "", "role", "addressee");
-    json_t *stack[] = {base, payload_parse(b->events[0].payload, &why)};
+    json_t *stack[] = {base, payload_parse(b->events[0].payload, NULL, &why)};
     int64_t spent = 0;
     const int64_t began = clock_cpu_us();
 

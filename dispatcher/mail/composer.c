@@ -15,6 +15,7 @@ enum {
     SUBJECT_MAX = 8 * 1024,       /* bytes of a subject, thread or headline */
     VALUES_MAX = 64 * 1024,       /* bytes of all header values */
     WHY_MAX = 8 * 1024,           /* bytes of a reason */
+    NOTE_MAX = 400,               /* bytes of a note about an event */
     DRIFT_BYTES_MAX = 256 * 1024, /* names of unknown keys remembered */
 };
 
@@ -88,6 +89,7 @@ struct composer *composer_new(const struct composer_settings *settings,
     buf_init(&c->ids, 8 * MESSAGE_ID_MAX);
     buf_init(&c->values, VALUES_MAX);
     buf_init(&c->why, WHY_MAX);
+    buf_init(&c->note, NOTE_MAX);
     return c;
 }
 
@@ -125,6 +127,7 @@ void composer_free(struct composer *c)
     buf_release(&c->ids);
     buf_release(&c->values);
     buf_release(&c->why);
+    buf_release(&c->note);
     free_settings(&c->settings);
     mem_free(c);
 }

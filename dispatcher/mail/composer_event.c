@@ -151,7 +151,8 @@ static bool strip(const struct event_type *type, json_t *payload,
 
 bool event_prepare(struct event *event, const struct catalog *catalog,
                    payload_unknown_fn *on_unknown, void *ctx,
-                   struct buf *scratch, const char **stage, struct buf *why)
+                   struct buf *scratch, struct buf *note, const char **stage,
+                   struct buf *why)
 {
     struct payload_fault fault = {""};
     struct prepared *prepared = NULL;
@@ -163,7 +164,7 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
         return false;
     }
     *stage = "parse";
-    payload = payload_parse(event->payload, &fault);
+    payload = payload_parse(event->payload, note, &fault);
     if (payload == NULL) {
         goto fail;
     }
@@ -173,7 +174,7 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
     }
     payload_unknown(type->contract, payload, on_unknown, ctx);
     *stage = "render";
-    if (!payload_cut(type->contract, payload) ||
+    if (!payload_cut(type->contract, payload, note) ||
         !(type->asks_for_events ? describe(event, type, payload, scratch, why)
                                 : strip(type, payload, scratch, why))) {
         goto fail;
@@ -201,8 +202,9 @@ bool event_describe(struct event *event, struct buf *scratch, struct buf *why)
         return true;
     }
     /* From the start again: of some keys only the text knows by now. */
-    payload = payload_parse(event->payload, &fault);
-    if (payload == NULL || !payload_cut(prepared->type->contract, payload) ||
+    payload = payload_parse(event->payload, NULL, &fault);
+    if (payload == NULL ||
+        !payload_cut(prepared->type->contract, payload, NULL) ||
         !describe(event, prepared->type, payload, scratch, why)) {
         json_decref(payload);
         return false;

@@ -20,11 +20,13 @@ struct prepared {
 
 /*
  * Fills event->parsed. Unknown keys go to on_unknown. False when the event is
- * poison: *stage and why say where and why. scratch is used and cleared.
+ * poison: *stage and why say where and why. What was cut or repaired is
+ * appended to note. scratch is used and cleared.
  */
 bool event_prepare(struct event *event, const struct catalog *catalog,
                    payload_unknown_fn *on_unknown, void *ctx,
-                   struct buf *scratch, const char **stage, struct buf *why);
+                   struct buf *scratch, struct buf *note, const char **stage,
+                   struct buf *why);
 
 /*
  * Makes a prepared event ready for templates that ask for events, if it was

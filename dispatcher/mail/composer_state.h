@@ -42,6 +42,7 @@ struct composer {
     struct buf ids;    /* message id, thread id */
     struct buf values; /* header values, one after the other */
     struct buf why;
+    struct buf note;
     struct message_header *headers;
     size_t header_room;
 };

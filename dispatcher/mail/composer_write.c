@@ -53,6 +53,16 @@ static enum compose_result poison(struct work *w, struct event *event,
     return COMPOSE_POISON;
 }
 
+/* What was done to an event goes into the ledger with its letter; without room
+ * for the words, the mail is more important. */
+static void keep_note(struct work *w, struct event *event)
+{
+    if (w->c->note.len > 0) {
+        event->note =
+            arena_span(&w->letter->batch->arena, buf_view(&w->c->note));
+    }
+}
+
 /* --- context ------------------------------------------------------------ */
 
 static bool set_string(json_t *value, struct span text)
@@ -99,11 +109,14 @@ static enum compose_result prepare_events(struct work *w)
         if (event->is_poison) {
             continue;
         }
-        buf_clear(&c->why);
-        if (event->parsed == NULL &&
-            !event_prepare(event, c->catalog, composer_drift, &drift,
-                           &c->subject, &stage, &c->why)) {
-            return poison(w, event, stage);
+        if (event->parsed == NULL) {
+            buf_clear(&c->why);
+            buf_clear(&c->note);
+            if (!event_prepare(event, c->catalog, composer_drift, &drift,
+                               &c->subject, &c->note, &stage, &c->why)) {
+                return poison(w, event, stage);
+            }
+            keep_note(w, event);
         }
         w->newest = event;
         w->event_count++;

@@ -26,6 +26,7 @@ enum key_type {
     KEY_BOOLEAN,
     KEY_ARRAY,
     KEY_OBJECT,
+    KEY_URL, /* a string that may become a link: http, https or mailto */
     KEY_ANY,
 };
 /* "string", "integer", ... */
@@ -33,10 +34,10 @@ const char *key_type_name(enum key_type type);
 
 struct contract_key {
     struct span name;
-    struct span about; /* for people; may be empty */
+    struct span about; /* for people, in reasons; may be empty */
     enum key_type type;
     bool is_required; /* there and not null, or the event is poison */
-    bool is_long;     /* holds text of people, of any length */
+    bool is_long;     /* holds text of people, of any length: always cut */
     size_t cut;       /* most bytes of a string, items of an array; 0 = all */
 };
 

@@ -8,7 +8,10 @@
 #include "mail/contract_load.h"
 #include "mail/message.h"
 
-enum { BATCHING_MOST = 500 };
+enum {
+    BATCHING_MOST = 500,
+    LONG_CUT = 65000, /* bytes of a long text, where nothing is said */
+};
 
 /* --- keys --------------------------------------------------------------- */
 
@@ -16,7 +19,7 @@ static const char *const key_types[] = {
     [KEY_STRING] = "string", [KEY_INTEGER] = "integer",
     [KEY_NUMBER] = "number", [KEY_BOOLEAN] = "boolean",
     [KEY_ARRAY] = "array",   [KEY_OBJECT] = "object",
-    [KEY_ANY] = "any",
+    [KEY_URL] = "url",       [KEY_ANY] = "any",
 };
 
 enum { KEY_TYPES = sizeof(key_types) / sizeof(key_types[0]) };
@@ -42,7 +45,7 @@ static void take_key_type(struct loader *l, const char *name,
     loader_tell(
         l, SEVERITY_ERROR, name,
         "no type '%.40s'; there are string, integer, number, boolean, array, "
-        "object and any%s%.*s%s",
+        "object, url and any%s%.*s%s",
         json_string_value(value), near.best.ptr ? "; did you mean '" : "",
         SPAN_ARG(near.best), near.best.ptr ? "'?" : "");
 }
@@ -143,6 +146,7 @@ static void take_keys(struct loader *l, const char *name, const json_t *value)
         loader_take(l, key_fields, fields);
         l->path = "keys.";
         check_key(l, key, fields);
+        key->cut = key->is_long && key->cut == 0 ? LONG_CUT : key->cut;
         c->key_count++;
     }
     l->path = path;

@@ -14,8 +14,8 @@
  * array or an object is printed as compact JSON. NUL is printed as U+FFFD.
  * Lines of an indented partial are indented unless they are empty. In HTML, a
  * value that begins an href="...", src="..." or action="..." must begin with
- * http://, https:// or mailto:, or "#" is printed in its place ({{{raw}}} values
- * are printed as they are).
+ * http://, https:// or mailto:, or "#" is printed in its place ({{{raw}}}
+ * values are printed as they are).
  *
  *     struct template_set *set = template_set_new(&loader);
  *     struct template *t = template_compile(set, "text", source, path,

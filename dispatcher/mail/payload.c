@@ -1,94 +1,21 @@
 /*
  * payload - the JSON of an event.
  *
- * jansson refuses bytes that are not UTF-8, "\ud800" without its other half,
- * and NUL in a key. PostgreSQL's json type lets some of that through, and no
- * mail should be lost for it, so a payload that was refused is repaired as
- * text and parsed once more. The repair never touches the structure: what is
- * replaced lies inside of strings or is a mistake anyway.
+ * What jansson refuses is repaired as text and parsed once more, see
+ * payload_repair.h; what is longer than the contract allows is cut. Whatever is
+ * done to a payload is noted in words, for the ledger.
  */
 #include "mail/payload.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "mail/chars.h"
+#include "mail/mustache_link.h"
+#include "mail/payload_repair.h"
 
 /* --- parsing ------------------------------------------------------------ */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The value of the escape "\uXXXX" at the start of s, or -1. */
-static long unicode_escape(struct span s)
-{
-    long value = 0;
-
-    if (s.len < 6 || s.ptr[0] != '\\' || s.ptr[1] != 'u') {
-        return -1;
-    }
-    for (size_t i = 2; i < 6; i++) {
-        int digit = hex_digit(s.ptr[i]);
-
-        if (digit < 0) {
-            return -1;
-        }
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static struct span skipped(struct span s, size_t n)
-{
-    return span_make(s.ptr + n, s.len - n);
-}
-
-/* Copies what begins with a backslash; returns how many bytes it had. */
-static size_t repair_escape(struct buf *out, struct span rest)
-{
-    long first = unicode_escape(rest);
-    long second = first >= 0 ? unicode_escape(skipped(rest, 6)) : -1;
-    size_t n = rest.len < 2 ? rest.len : 2;
-
-    if (first >= 0xD800 && first < 0xDC00 && second >= 0xDC00 &&
-        second < 0xE000) {
-        n = 12;
-    } else if (first == 0 || (first >= 0xD800 && first < 0xE000)) {
-        buf_puts(out, UTF8_REPLACEMENT);
-        return 6;
-    } else if (first > 0) {
-        n = 6;
-    }
-    if (n == 2 && (unsigned char)rest.ptr[1] >= 0x80) {
-        n = 1;
-    }
-    buf_put(out, rest.ptr, n);
-    return n;
-}
-
-static void repair(struct buf *out, struct span text)
-{
-    const char *end = text.ptr + text.len;
-
-    while (text.len > 0) {
-        bool ok = true;
-        size_t n = 0;
-
-        if (text.ptr[0] == '\\') {
-            n = repair_escape(out, text);
-        } else {
-            n = utf8_length(text.ptr, end, &ok);
-            buf_span(out, text_character(text.ptr, n, ok));
-        }
-        text = skipped(text, n);
-    }
-}
 
 static json_t *parse(struct span text, json_error_t *error)
 {
@@ -103,18 +30,60 @@ static bool is_repairable(const json_error_t *error)
     return code == json_error_invalid_utf8 ||
            code == json_error_invalid_syntax ||
            code == json_error_null_character ||
-           code == json_error_null_byte_in_key;
+           code == json_error_null_byte_in_key ||
+           code == json_error_numeric_overflow ||
+           code == json_error_stack_overflow;
 }
 
-static json_t *parse_repaired(struct span text, json_error_t *error)
+/* --- notes -------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void note_down(struct buf *note,
+                                                            const char *format,
+                                                            ...)
+{
+    char text[200];
+    va_list args;
+
+    if (note == NULL) {
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    buf_puts(note, note->len > 0 ? "; " : "");
+    buf_puts(note, text);
+}
+
+static void note_repairs(struct buf *note, unsigned repairs)
+{
+    if (repairs & REPAIR_BYTES) {
+        note_down(note, "bytes that are not text replaced");
+    }
+    if (repairs & REPAIR_NUMBERS) {
+        note_down(note, "numbers beyond 64 bits kept as text");
+    }
+    if (repairs & REPAIR_DEPTH) {
+        note_down(note, "what was nested more than %d deep left out",
+                  REPAIR_DEPTH_MAX);
+    }
+}
+
+/* --- parsing, the second try -------------------------------------------- */
+
+static json_t *parse_repaired(struct span text, struct buf *note,
+                              json_error_t *error)
 {
     struct buf clean;
     json_t *payload = NULL;
+    unsigned repairs = 0;
 
     buf_init(&clean, text.len * 3 + 1);
-    repair(&clean, text);
-    if (buf_ok(&clean) && !span_equal(buf_view(&clean), text)) {
+    repairs = payload_repair(&clean, text);
+    if (buf_ok(&clean) && repairs != 0) {
         payload = parse(buf_view(&clean), error);
+    }
+    if (payload != NULL) {
+        note_repairs(note, repairs);
     }
     buf_release(&clean);
     return payload;
@@ -130,7 +99,8 @@ static void clean_reason(char *reason)
     }
 }
 
-json_t *payload_parse(struct span text, struct payload_fault *why)
+json_t *payload_parse(struct span text, struct buf *note,
+                      struct payload_fault *why)
 {
     json_error_t error;
     json_t *payload = payload_quick(text);
@@ -140,7 +110,7 @@ json_t *payload_parse(struct span text, struct payload_fault *why)
     }
     payload = parse(text, &error);
     if (payload == NULL && is_repairable(&error)) {
-        payload = parse_repaired(text, &error);
+        payload = parse_repaired(text, note, &error);
     }
     if (payload == NULL) {
         snprintf(why->reason, sizeof(why->reason),
@@ -177,9 +147,12 @@ static const char *type_word(const json_t *value)
 bool payload_is(const json_t *value, enum key_type type)
 {
     switch (type) {
-    case KEY_STRING: return json_is_string(value);
-    case KEY_INTEGER: return json_is_integer(value);
-    case KEY_NUMBER: return json_is_number(value);
+    case KEY_STRING:
+    case KEY_URL: return json_is_string(value);
+    case KEY_INTEGER:
+        return json_is_integer(value) || payload_is_wide(value, true);
+    case KEY_NUMBER:
+        return json_is_number(value) || payload_is_wide(value, false);
     case KEY_BOOLEAN: return json_is_boolean(value);
     case KEY_ARRAY: return json_is_array(value);
     case KEY_OBJECT: return json_is_object(value);
@@ -237,6 +210,24 @@ bool payload_fill_absent(const struct contract *c, json_t *payload)
     return is_done;
 }
 
+/* "key 'error' (what went wrong)", for those who have to mend it. */
+static void put_key(struct payload_fault *why, const struct contract_key *key,
+                    const char *prefix)
+{
+    const bool has_about = key->about.len > 0;
+
+    snprintf(why->reason, sizeof(why->reason), "%skey '%.*s'%s%.*s%s", prefix,
+             SPAN_ARG(key->name), has_about ? " (" : "", SPAN_ARG(key->about),
+             has_about ? ")" : "");
+}
+
+static void append(struct payload_fault *why, const char *text)
+{
+    const size_t len = strlen(why->reason);
+
+    snprintf(why->reason + len, sizeof(why->reason) - len, "%s", text);
+}
+
 bool payload_check(const struct contract *c, const json_t *payload,
                    struct payload_fault *why)
 {
@@ -249,15 +240,16 @@ bool payload_check(const struct contract *c, const json_t *payload,
             if (!key->is_required) {
                 continue;
             }
-            snprintf(why->reason, sizeof(why->reason),
-                     "required key '%.*s' is %s", SPAN_ARG(key->name),
-                     value ? "null" : "missing");
+            put_key(why, key, "required ");
+            append(why, value ? " is null" : " is missing");
             return false;
         }
         if (!payload_is(value, key->type)) {
-            snprintf(why->reason, sizeof(why->reason),
-                     "key '%.*s' is not of type %s but %s", SPAN_ARG(key->name),
-                     key_type_name(key->type), type_word(value));
+            put_key(why, key, "");
+            append(why, " is not of type ");
+            append(why, key_type_name(key->type));
+            append(why, " but ");
+            append(why, type_word(value));
             return false;
         }
     }
@@ -286,23 +278,47 @@ static bool cut_string(json_t *value, size_t most)
            json_string_setn_nocheck(value, text, cut_at(text, len, most)) == 0;
 }
 
-bool payload_cut(const struct contract *c, json_t *payload)
+/* A string or array of more than the contract allows. */
+static bool cut_value(const struct contract_key *key, json_t *value,
+                      struct buf *note)
+{
+    const size_t most = key->cut;
+
+    if (json_is_string(value) && json_string_length(value) > most) {
+        note_down(
+            note, "%.*s cut from %zu to %zu bytes", SPAN_ARG(key->name),
+            json_string_length(value),
+            cut_at(json_string_value(value), json_string_length(value), most));
+        return cut_string(value, most);
+    }
+    if (json_is_array(value) && json_array_size(value) > most) {
+        note_down(note, "%.*s cut from %zu to %zu items", SPAN_ARG(key->name),
+                  json_array_size(value), most);
+    }
+    while (json_is_array(value) && json_array_size(value) > most) {
+        json_array_remove(value, json_array_size(value) - 1);
+    }
+    return true;
+}
+
+bool payload_cut(const struct contract *c, json_t *payload, struct buf *note)
 {
     bool ok = true;
 
-    for (size_t i = 0; i < c->key_count; i++) {
+    for (size_t i = 0; i < c->key_count && ok; i++) {
         const struct contract_key *key = &c->keys[i];
         json_t *value = NULL;
 
-        if (key->cut == 0) {
+        if (key->cut == 0 && key->type != KEY_URL) {
             continue;
         }
         value = json_object_getn(payload, key->name.ptr, key->name.len);
-        if (json_is_string(value)) {
-            ok = ok && cut_string(value, key->cut);
-        }
-        while (json_is_array(value) && json_array_size(value) > key->cut) {
-            json_array_remove(value, json_array_size(value) - 1);
+        if (key->type == KEY_URL && !link_is_harmless(value)) {
+            note_down(note, "%.*s left out: no http, https or mailto address",
+                      SPAN_ARG(key->name));
+            ok = json_string_setn_nocheck(value, "", 0) == 0;
+        } else if (key->cut > 0) {
+            ok = cut_value(key, value, note);
         }
     }
     return ok;

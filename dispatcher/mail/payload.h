@@ -2,11 +2,11 @@
  * payload - the JSON of an event, from bytes to something that templates may
  * read.
  *
- *     json_t *payload = payload_parse(text, &why);
+ *     json_t *payload = payload_parse(text, &note, &why);
  *     if (!payload_check(contract, payload, &why)) ...     poison
  *     payload_unknown(contract, payload, on_unknown, ctx);
  *     payload_move_reserved(contract, payload, about);
- *     payload_cut(contract, payload);
+ *     payload_cut(contract, payload, &note);
  */
 #ifndef MAIL_PAYLOAD_H
 #define MAIL_PAYLOAD_H
@@ -26,10 +26,13 @@ struct payload_fault {
 
 /*
  * The payload as a JSON object; caller owns the reference. Bytes that are not
- * UTF-8, lone surrogates and NUL in keys become U+FFFD. NULL and a reason when
- * it is not JSON, not an object or nested too deep (JSON_PARSER_MAX_DEPTH).
+ * UTF-8, lone surrogates and NUL in keys become U+FFFD, numbers beyond 64 bits
+ * strings of their digits, and what is nested deeper than REPAIR_DEPTH_MAX
+ * null. What was done so is appended to note in words, which may be NULL. NULL
+ * and a reason when it is not JSON or not an object.
  */
-json_t *payload_parse(struct span text, struct payload_fault *why);
+json_t *payload_parse(struct span text, struct buf *note,
+                      struct payload_fault *why);
 
 /*
  * The same object, several times as fast, when text is what PostgreSQL prints
@@ -63,11 +66,16 @@ bool payload_fill_absent(const struct contract *c, json_t *payload);
 bool payload_check(const struct contract *c, const json_t *payload,
                    struct payload_fault *why);
 
-/* Shortens strings (at the start of a character) and arrays to what the
- * contract allows. False without memory. */
-bool payload_cut(const struct contract *c, json_t *payload);
+/*
+ * Shortens strings (at the start of a character) and arrays to what the
+ * contract allows, and empties a key of type url whose value is no address of
+ * the web or of a mailbox. What was done so is appended to note in words, which
+ * may be NULL. False without memory.
+ */
+bool payload_cut(const struct contract *c, json_t *payload, struct buf *note);
 
-/* Is value of that type? KEY_ANY is true for all. */
+/* Is value of that type? KEY_ANY is true for all; a number beyond 64 bits is a
+ * number although its digits are in a string. */
 bool payload_is(const json_t *value, enum key_type type);
 
 #endif

@@ -157,14 +157,62 @@ static void put_row(struct buf *b, const struct letter *l, int64_t now_us,
     }
 }
 
+/* ---- notes about events ------------------------------------------------- */
+
+static bool has_notes(struct event **events, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (events[i]->note.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The reply, if it is kept, and behind it what was done to the events. */
+static void put_notes(struct buf *out, struct span reply, struct event **events,
+                      uint32_t count)
+{
+    buf_span(out, reply);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct event *e = events[i];
+
+        if (e->note.len > 0 && out->len + e->note.len < OUTCOME_TEXT_MAX) {
+            buf_puts(out, out->len > 0 ? "; " : "");
+            if (count > 1) {
+                buf_printf(out, "event %lld: ", (long long)e->id);
+            }
+            buf_span(out, e->note);
+        }
+    }
+}
+
+/* The row of the letter about these events. */
+static void put_sound(struct queue *q, struct buf *b, const struct letter *l,
+                      int64_t now_us, struct event **events, uint32_t count)
+{
+    struct outcome outcome = l->outcome;
+    bool keeps_words =
+        q->settings.keep_all_replies || outcome.verdict != VERDICT_SENT;
+    struct buf words;
+
+    if (!has_notes(events, count)) {
+        put_row(b, l, now_us, events, count, &outcome, keeps_words);
+        return;
+    }
+    buf_init(&words, 0);
+    put_notes(&words, keeps_words ? outcome.text : SPAN_NONE, events, count);
+    outcome.text = buf_view(&words);
+    put_row(b, l, now_us, events, count, &outcome, true);
+    buf_release(&words);
+}
+
 /* The letter's row, and one for each poison event that was left out of it. */
 static void put_letter(struct queue *q, struct buf *b, struct letter *l,
                        int64_t now_us)
 {
     struct event *sound[500];
     uint32_t count = 0;
-    bool keeps_words =
-        q->settings.keep_all_replies || l->outcome.verdict != VERDICT_SENT;
 
     for (uint32_t i = 0; i < l->event_count; i++) {
         struct event *e = l->events[i];
@@ -178,7 +226,7 @@ static void put_letter(struct queue *q, struct buf *b, struct letter *l,
         }
     }
     if (count > 0 && l->outcome.verdict != VERDICT_NONE) {
-        put_row(b, l, now_us, sound, count, &l->outcome, keeps_words);
+        put_sound(q, b, l, now_us, sound, count);
     }
 }
 
