@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/buf.h"
 #include "cmd.h"
 #include "store/admin.h"
 
@@ -66,47 +67,63 @@ static int list(struct admin *admin, const struct choice *choice)
     return EX_OK;
 }
 
-/* Sends the letters of an event again that were skipped for its sake. */
-static bool resend_skipped(struct admin *admin, const char *event_id)
-{
-    const char *const params[] = {event_id, NULL, NULL, "{5}"};
+/* What release.sql found. */
+struct released {
+    struct buf again; /* ids of events whose letters are to be sent again */
+    int rows;
+    int again_count;
+    int gone;
+};
 
-    return admin_query(admin, "resend_do", params, 4);
+static void read_released(const struct admin *admin, struct released *r)
+{
+    r->rows = admin_rows(admin);
+    for (int row = 0; row < r->rows; row++) {
+        bool is_gone = strcmp(admin_text(admin, row, 3), "t") == 0;
+
+        r->gone += is_gone;
+        if (!is_gone && admin_is_null(admin, row, 2)) {
+            buf_puts(&r->again, r->again_count++ > 0 ? "," : "{");
+            buf_puts(&r->again, admin_text(admin, row, 0));
+        }
+    }
+    buf_putc(&r->again, '}');
+}
+
+/* Marks them and queues their letters: both, or neither. */
+static bool do_release(struct admin *admin, const struct choice *choice,
+                       struct released *r)
+{
+    const char *const params[] = {choice->events[0] ? choice->events : NULL,
+                                  choice->type};
+
+    if (!admin_begin(admin) || !admin_query(admin, "release", params, 2)) {
+        return false;
+    }
+    read_released(admin, r);
+    if (r->again_count > 0) {
+        const char *const skipped[] = {buf_cstr(&r->again), NULL, NULL, "{5}"};
+
+        if (!admin_query(admin, "resend_do", skipped, 4)) {
+            return false;
+        }
+    }
+    return admin_commit(admin);
 }
 
 static int release(struct admin *admin, const struct choice *choice)
 {
-    const char *const params[] = {choice->events[0] ? choice->events : NULL,
-                                  choice->type};
-    char(*again)[24] = NULL;
-    int rows = 0;
-    int count = 0;
-    int gone = 0;
-    int status = EX_OK;
+    struct released r = {.rows = 0};
+    int status = EX_UNAVAILABLE;
 
-    if (!admin_query(admin, "release", params, 2)) {
-        return EX_UNAVAILABLE;
+    buf_init(&r.again, 0);
+    if (do_release(admin, choice, &r)) {
+        printf("%d released, %d of them by sending their letters again; %d "
+               "not: their payload is gone\n",
+               r.rows - r.gone, r.again_count, r.gone);
+        status = EX_OK;
     }
-    rows = admin_rows(admin);
-    again = calloc((size_t)rows + 1, sizeof(*again));
-    for (int row = 0; row < rows; row++) {
-        bool is_gone = strcmp(admin_text(admin, row, 3), "t") == 0;
-
-        gone += is_gone;
-        if (!is_gone && admin_is_null(admin, row, 2) && again != NULL) {
-            snprintf(again[count++], sizeof(*again), "%s",
-                     admin_text(admin, row, 0));
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        if (!resend_skipped(admin, again[i])) {
-            status = EX_UNAVAILABLE;
-        }
-    }
-    printf("%d released, %d of them by sending their letters again; %d not: "
-           "their payload is gone\n",
-           rows - gone, count, gone);
-    free(again);
+    buf_release(&r.again);
     return status;
 }
 

@@ -117,10 +117,14 @@ static bool is_agreed(const struct choice *choice, int count)
 static int run(struct admin *admin, const struct choice *choice)
 {
     char verdicts[32];
-    const char *const params[] = {choice->event, choice->recipient,
-                                  choice->since, verdicts_of(choice, verdicts)};
+    char events[64] = ""; /* as an array literal */
+    const char *const params[] = {choice->event ? events : NULL,
+                                  choice->recipient, choice->since,
+                                  verdicts_of(choice, verdicts)};
     int possible = 0;
 
+    snprintf(events, sizeof(events), "{%s}",
+             choice->event ? choice->event : "");
     if (!admin_query(admin, "resend_preview", params, 4)) {
         return EX_DATAERR;
     }

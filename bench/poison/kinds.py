@@ -35,7 +35,7 @@ KINDS = (
     ("measure", "p || '{\"package\": null}'", "contract",
      "required key 'package' is null"),
     ("measure", "p || '{\"number\": {\"of\": 3}}'", "contract",
-     "key 'number' is not of type integer but object"),
+     "key 'number' (which event this is) is not of type integer but object"),
     ("Unfinished", "p", "route",
      "Unfinished/text.mustache:1: 'package' is opened here and never"
      " closed"),

@@ -93,6 +93,16 @@ bool admin_query(struct admin *a, const char *name, const char *const *params,
                                 NULL, 0));
 }
 
+bool admin_begin(struct admin *a)
+{
+    return keep(a, PQexec(a->conn, "BEGIN"));
+}
+
+bool admin_commit(struct admin *a)
+{
+    return keep(a, PQexec(a->conn, "COMMIT"));
+}
+
 int admin_rows(const struct admin *a)
 {
     return PQntuples(a->result);

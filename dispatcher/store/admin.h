@@ -29,6 +29,10 @@ int64_t admin_emit(struct admin *a, const char *type, const char *payload,
  */
 bool admin_query(struct admin *a, const char *name, const char *const *params,
                  int count);
+/* What is run between the two is done whole or not at all; without admin_commit
+ * it is not done. False after saying what went wrong. */
+bool admin_begin(struct admin *a);
+bool admin_commit(struct admin *a);
 int admin_rows(const struct admin *a);
 int admin_columns(const struct admin *a);
 const char *admin_column_name(const struct admin *a, int column);

@@ -4,8 +4,9 @@
 -- the first one, and routed like any other; if nothing was fixed it is set
 -- aside again. Only events of the stage 'route' are released so: nobody has
 -- had mail about them. Those of other stages are marked as released here, and
--- their letters are sent again by resend_do.sql with the event id and the
--- verdict "skipped", so that nobody gets a letter twice.
+-- their letters are sent again by resend_do.sql with the event ids and the
+-- verdict "skipped", in the same transaction, so that nobody gets a letter
+-- twice and none is forgotten.
 --
 -- Parameters; those that are NULL do not narrow:
 --   $1 bigint[]  event ids

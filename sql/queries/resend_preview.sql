@@ -6,7 +6,7 @@
 -- much of it. To be run on a connection without pinned plans.
 --
 -- Parameters; those that are NULL do not narrow:
---   $1 bigint       an event id
+--   $1 bigint[]     event ids
 --   $2 text         a recipient: key, email address or id
 --   $3 timestamptz  what happened since then
 --   $4 smallint[]   which last verdicts count: {3} failed, {3,4} also unsure,
@@ -28,7 +28,7 @@ latest AS (
     FROM postbatch.ledger AS l
    CROSS JOIN LATERAL unnest(l.event_id || l.more_events) AS e (id)
    WHERE l.at >= coalesce($3::timestamptz, '-infinity')
-     AND ($1::bigint IS NULL OR e.id = $1::bigint)
+     AND ($1::bigint[] IS NULL OR e.id = ANY ($1::bigint[]))
      AND ($2::text IS NULL OR l.recipient_id IN (SELECT id FROM who))
    ORDER BY l.recipient_id, e.id, l.at DESC, l.attempt DESC
 ),

@@ -443,12 +443,12 @@ class Operators(SqlCase):
             for event in (a, b):
                 self.note(recipient, event, 3)
         self.assertEqual([(1, b, ""), (2, b, "")],
-                         self.preview(b, None, None, [3]))
+                         self.preview([b], None, None, [3]))
         for name in ("u2", "2", "u2@example.org"):
             self.assertEqual([(2, a, ""), (2, b, "")],
                              self.preview(None, name, None, [3]))
         self.assertEqual([], self.preview(None, "nobody", None, [3]))
-        self.assertEqual([], self.preview(b, None, None, [4, 5]))
+        self.assertEqual([], self.preview([b], None, None, [4, 5]))
 
     def test_stats(self):
         self.emit("nothing", {})
