@@ -83,11 +83,13 @@ const struct cmd cmd_run = {
     .name = "run",
     .usage = "[--once] [--progress]",
     .summary = "Dispatch: route events, send letters, settle verdicts",
-    .help = "  --once      end when nothing is left that is due\n"
-            "  --progress  a line a second on standard error\n\n"
-            "Stays in the foreground and logs to standard error. SIGTERM "
-            "finishes what is in\nflight, within worker.grace; a second "
-            "process may take over at any time.\n",
+    .help =
+        "  --once      end when nothing is left that is due\n"
+        "  --progress  a line a second on standard error\n\n"
+        "Stays in the foreground and logs to standard error. SIGTERM "
+        "finishes what is in\nflight, within worker.grace; a second SIGTERM, "
+        "or SIGQUIT, stops at once and leaves\nwhat is in flight to the "
+        "journal. Another process may take over at any time.\n",
     .needs = CMD_NEEDS_SETTINGS,
     .exec = run,
 };

@@ -14,6 +14,8 @@
 #include "engine/settings_table.h"
 #include "mail/address.h"
 
+enum { SECRET_MAX = 8192 }; /* bytes of a password or token */
+
 #define DEFAULT_FILE "/etc/postbatch.ini"
 
 #ifndef POSTBATCH_SHARE /* the Makefile knows where things are installed */
@@ -38,7 +40,7 @@ static char *text_or_null(char *text)
 static void read_secret(char **place, const char *path, const char *what,
                         struct problems *problems)
 {
-    char line[4096] = "";
+    char line[SECRET_MAX + 2] = ""; /* the newline, and the end */
     FILE *file = NULL;
 
     if (path == NULL || path[0] == '\0') {
@@ -49,6 +51,10 @@ static void read_secret(char **place, const char *path, const char *what,
         problems_add(problems, SEVERITY_ERROR, path, 0,
                      "the secret of %s cannot be read: %s", what,
                      file ? "empty file" : strerror(errno));
+    } else if (strcspn(line, "\r\n") > SECRET_MAX) {
+        problems_add(problems, SEVERITY_ERROR, path, 0,
+                     "the secret of relay \"%s\" is longer than %d bytes",
+                     relay, SECRET_MAX);
     } else {
         line[strcspn(line, "\r\n")] = '\0';
         mem_free(*place);
@@ -207,6 +213,7 @@ static void check_mail(const struct settings *s, struct problems *problems)
     if (problems->errors > before) {
         return; /* the others may be made of it */
     }
+    check_address("mail.reply_to", s->reply_to, problems);
     check_address("mail.envelope_from", s->envelope_from, problems);
     check_domain("mail.domain", s->domain, problems);
     if (strcmp(s->list_id, s->domain) != 0) {
@@ -311,6 +318,7 @@ struct composer_settings settings_composer(const struct settings *settings)
     return (struct composer_settings){
         .from_name = settings->from_name,
         .from_email = settings->from_email,
+        .reply_to = settings->reply_to,
         .domain = settings->domain,
         .list_id = settings->list_id,
         .site_name = settings->site_name,

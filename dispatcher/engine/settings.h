@@ -33,6 +33,7 @@ struct settings {
     /* [mail] */
     char *from_name;
     char *from_email;
+    char *reply_to;
     char *envelope_from;
     char *domain;
     char *list_id;

@@ -60,6 +60,9 @@ const struct conf_item settings_items[] = {
          "Address of From. Required to send."),
     TEXT("mail", "envelope_from", envelope_from, "",
          "Envelope sender, where bounces go. Empty: mail.from_email."),
+    TEXT("mail", "reply_to", reply_to, "",
+         "Address that answers go to (Reply-To). Empty: none, so they go to "
+         "mail.from_email."),
     TEXT("mail", "domain", domain, "",
          "Right side of Message-ID. Empty: the domain of mail.from_email. "
          "Changing it makes retries of waiting letters look new."),
@@ -74,7 +77,10 @@ const struct conf_item settings_items[] = {
     BOOL("mail", "precedence_bulk", precedence_bulk, "yes",
          "Add \"Precedence: bulk\", which old vacation programs look for."),
     BYTES("mail", "letter_max", letter_max, "1m", 4096, 64 * MIB,
-          "Largest letter; a larger one is set aside."),
+          "Most bytes of a rendered text or HTML, each; an event that gives "
+          "more is set aside. A letter of which text and HTML together are "
+          "larger, once encoded for the way, fails and can be sent again by "
+          "\"postbatch resend --failed\"."),
 
     BOOL("router", "enabled", router_enabled, "yes",
          "Route events in this process. One router works at a time, on "

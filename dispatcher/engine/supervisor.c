@@ -119,13 +119,16 @@ static void bury_all(struct family *f)
     }
 }
 
-static void stop_all(struct family *f)
+/* Asked once: each finishes what is in flight. Asked again: at once. */
+static void stop_all(struct family *f, int number)
 {
+    const bool is_now = f->is_stopping || number == SIGQUIT;
+
     f->is_stopping = true;
     for (int i = 0; i < f->count; i++) {
         f->children[i].start_at_ms = 0;
         if (f->children[i].pid > 0) {
-            kill(f->children[i].pid, SIGTERM);
+            kill(f->children[i].pid, is_now ? SIGQUIT : SIGTERM);
         }
     }
 }
@@ -179,6 +182,7 @@ static void block_signals(struct family *f)
     sigaddset(&f->signals, SIGCHLD);
     sigaddset(&f->signals, SIGTERM);
     sigaddset(&f->signals, SIGINT);
+    sigaddset(&f->signals, SIGQUIT);
     sigprocmask(SIG_BLOCK, &f->signals, &f->usual);
 }
 
@@ -225,8 +229,8 @@ int supervisor_run(const struct settings *settings,
     while (is_alive(&f)) {
         int number = wait_signal(&f);
 
-        if ((number == SIGTERM || number == SIGINT) && !f.is_stopping) {
-            stop_all(&f);
+        if (number == SIGTERM || number == SIGINT || number == SIGQUIT) {
+            stop_all(&f, number);
         }
         bury_all(&f);
         start_due(&f);

@@ -6,6 +6,9 @@
  *                                        │  (--once)           ▼
  *                                        └──────────────▶ LEAVING ──▶ GONE
  *
+ * A second SIGTERM, or SIGQUIT, leads to GONE from anywhere: what is in flight
+ * is left to the journal.
+ *
  * enter() is the only door. Decisions (route? lease? settle? leave?) are taken
  * once per turn of the loop, in on_turn, from the state of things; callbacks
  * only note what happened. A poll timer looks for work that nobody announced:
@@ -261,12 +264,11 @@ static void on_routed(void *ctx, int64_t letters, bool found)
     }
 }
 
-static void on_drift(void *ctx, const struct event_type *type, struct span key,
-                     const struct event *event)
+static void on_drift(void *ctx, const struct event *event, struct span key)
 {
     struct worker *w = ctx;
 
-    queue_note_drift(w->queue, type->name, key, event->id);
+    queue_note_drift(w->queue, event->type, key, event->id);
 }
 
 /* ---- turns -------------------------------------------------------------- */
@@ -438,6 +440,15 @@ static void on_grace(struct ev_loop *loop, struct ev_timer *timer, int events)
     ev_timer_start(loop, timer);
 }
 
+/* What is in flight is left to the journal, the rest to the leases. */
+static void stop_at_once(struct worker *w)
+{
+    log_warn("stopping at once", "in_flight=%zu batches=%zu", w->begun_count,
+             w->batches.count + queue_settling(w->queue));
+    enter(w, WORKER_GONE);
+    ev_break(w->loop, EVBREAK_ALL);
+}
+
 static void on_signal(struct ev_loop *loop, struct ev_signal *signal,
                       int events)
 {
@@ -449,7 +460,18 @@ static void on_signal(struct ev_loop *loop, struct ev_signal *signal,
         ev_break(loop, EVBREAK_ALL);
     } else if (w->state == WORKER_RUNNING) {
         enter(w, WORKER_STOPPING);
+    } else if (w->options.parent_pid == 0) {
+        /* Asked twice. A child may get each from the terminal, or from systemd,
+         * and from its parent: that tells it by SIGQUIT. */
+        stop_at_once(w);
     }
+}
+
+static void on_quit(struct ev_loop *loop, struct ev_signal *signal, int events)
+{
+    (void)loop;
+    (void)events;
+    stop_at_once(signal->data);
 }
 
 static void start_timer(struct worker *w, struct ev_timer *timer,
@@ -482,8 +504,11 @@ static void start_watchers(struct worker *w)
     ev_prepare_start(w->loop, &w->turn);
     ev_signal_init(&w->on_term, on_signal, SIGTERM);
     ev_signal_init(&w->on_int, on_signal, SIGINT);
+    ev_signal_init(&w->on_quit, on_quit, SIGQUIT);
     w->on_term.data = w;
     w->on_int.data = w;
+    w->on_quit.data = w;
+    ev_signal_start(w->loop, &w->on_quit);
     ev_signal_start(w->loop, &w->on_term);
     ev_signal_start(w->loop, &w->on_int);
 }
@@ -499,6 +524,7 @@ static void stop_watchers(struct worker *w)
     ev_prepare_stop(w->loop, &w->turn);
     ev_signal_stop(w->loop, &w->on_term);
     ev_signal_stop(w->loop, &w->on_int);
+    ev_signal_stop(w->loop, &w->on_quit);
 }
 
 /* ---- life --------------------------------------------------------------- */

@@ -59,6 +59,7 @@ struct worker {
     struct ev_timer grace;
     struct ev_signal on_term;
     struct ev_signal on_int;
+    struct ev_signal on_quit;
 };
 
 static inline uint32_t letter_index(const struct letter *l)

@@ -210,7 +210,8 @@ static bool compose(struct worker *w, struct letter *l, struct buf *content)
         case COMPOSE_NO_ROOM:
             buf_truncate(content, before);
             judge_as(w, l, VERDICT_FAILED,
-                     SPAN_LIT("the letter is larger than mail.letter_max"));
+                     SPAN_LIT("the letter, once encoded, is larger than "
+                              "mail.letter_max"));
             return false;
         }
     }

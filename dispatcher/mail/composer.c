@@ -11,12 +11,11 @@
 #include "mail/composer_state.h"
 
 enum {
-    LETTER_MAX = 1024 * 1024,     /* bytes of a text or html, if not set */
-    SUBJECT_MAX = 8 * 1024,       /* bytes of a subject, thread or headline */
-    VALUES_MAX = 64 * 1024,       /* bytes of all header values */
-    WHY_MAX = 8 * 1024,           /* bytes of a reason */
-    NOTE_MAX = 400,               /* bytes of a note about an event */
-    DRIFT_BYTES_MAX = 256 * 1024, /* names of unknown keys remembered */
+    LETTER_MAX = 1024 * 1024, /* bytes of a text or html, if not set */
+    SUBJECT_MAX = 8 * 1024,   /* bytes of a subject, thread or headline */
+    VALUES_MAX = 64 * 1024,   /* bytes of all header values */
+    WHY_MAX = 8 * 1024,       /* bytes of a reason */
+    NOTE_MAX = 400,           /* bytes of a note about an event */
 };
 
 /* --- making ------------------------------------------------------------- */
@@ -76,8 +75,6 @@ struct composer *composer_new(const struct composer_settings *settings,
     }
     copy_settings(&c->settings);
     make_base(c);
-    map_init(&c->drift_seen);
-    arena_init(&c->drift_names, 4096, DRIFT_BYTES_MAX);
     buf_init(&c->from, 0);
     buf_init(&c->list, 0);
     message_put_from(&c->from, span_of(c->settings.from_name),
@@ -116,8 +113,6 @@ void composer_free(struct composer *c)
     mem_free(c->roles);
     mem_free(c->headers);
     json_decref(c->base);
-    map_release(&c->drift_seen);
-    arena_release(&c->drift_names);
     buf_release(&c->from);
     buf_release(&c->list);
     buf_release(&c->subject);
@@ -173,24 +168,9 @@ void composer_on_drift(struct composer *c, composer_drift_fn *fn, void *ctx)
 void composer_drift(void *ctx, struct span key)
 {
     const struct drift *drift = ctx;
-    struct composer *c = drift->c;
-    char *name = NULL;
+    const struct composer *c = drift->c;
 
-    if (c->on_drift == NULL) {
-        return;
+    if (c->on_drift != NULL) {
+        c->on_drift(c->drift_ctx, drift->event, key);
     }
-    buf_clear(&c->values);
-    buf_printf(&c->values, "%.*s ", SPAN_ARG(drift->event->type));
-    buf_span(&c->values, key);
-    if (!buf_ok(&c->values) ||
-        map_get(&c->drift_seen, buf_view(&c->values)) != NULL) {
-        return;
-    }
-    name = arena_strndup(&c->drift_names, c->values.data, c->values.len);
-    if (name == NULL) {
-        return; /* somebody makes up keys; enough has been said */
-    }
-    map_put(&c->drift_seen, span_make(name, c->values.len), name);
-    c->on_drift(c->drift_ctx, catalog_find(c->catalog, drift->event->type), key,
-                drift->event);
 }

@@ -49,12 +49,12 @@ void composer_free(struct composer *c);
 void composer_set_role(struct composer *c, int id, const char *name);
 
 /*
- * Calls fn for each payload key that its contract does not list, once for
- * each type and key in the life of the composer. The mail goes out all the
+ * Calls fn for each payload key that its contract does not list, when an event
+ * is prepared in the first attempt of its batch. The mail goes out all the
  * same.
  */
-typedef void composer_drift_fn(void *ctx, const struct event_type *type,
-                               struct span key, const struct event *event);
+typedef void composer_drift_fn(void *ctx, const struct event *event,
+                               struct span key);
 void composer_on_drift(struct composer *c, composer_drift_fn *fn, void *ctx);
 
 enum compose_result {

@@ -172,7 +172,9 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
     if (!payload_check(type->contract, payload, &fault)) {
         goto fail;
     }
-    payload_unknown(type->contract, payload, on_unknown, ctx);
+    if (on_unknown != NULL) {
+        payload_unknown(type->contract, payload, on_unknown, ctx);
+    }
     *stage = "render";
     if (!payload_cut(type->contract, payload, note) ||
         !(type->asks_for_events ? describe(event, type, payload, scratch, why)

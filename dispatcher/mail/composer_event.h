@@ -19,9 +19,9 @@ struct prepared {
 };
 
 /*
- * Fills event->parsed. Unknown keys go to on_unknown. False when the event is
- * poison: *stage and why say where and why. What was cut or repaired is
- * appended to note. scratch is used and cleared.
+ * Fills event->parsed. Unknown keys go to on_unknown, if there is one. False
+ * when the event is poison: *stage and why say where and why. What was cut or
+ * repaired is appended to note. scratch is used and cleared.
  */
 bool event_prepare(struct event *event, const struct catalog *catalog,
                    payload_unknown_fn *on_unknown, void *ctx,

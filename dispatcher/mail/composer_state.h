@@ -28,8 +28,6 @@ struct composer {
 
     composer_drift_fn *on_drift;
     void *drift_ctx;
-    struct map drift_seen; /* "type key" -> itself */
-    struct arena drift_names;
 
     struct buf from; /* fields that are the same in many letters */
     struct buf list;
@@ -67,7 +65,7 @@ struct span composer_list(struct composer *c, const struct event_type *type);
 /* The moment of the letter's newest event, poison or not. */
 int64_t composer_date_us(const struct letter *letter);
 
-/* Tells of an unknown key, if it is the first time. */
+/* Tells of an unknown key. */
 struct drift {
     struct composer *c;
     const struct event *event;

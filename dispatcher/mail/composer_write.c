@@ -104,6 +104,7 @@ static enum compose_result prepare_events(struct work *w)
     for (uint32_t i = 0; i < w->letter->event_count; i++) {
         struct event *event = w->letter->events[i];
         struct drift drift = {c, event};
+        const bool is_first = w->letter->batch->attempt == 0;
         const char *stage = NULL;
 
         if (event->is_poison) {
@@ -112,7 +113,8 @@ static enum compose_result prepare_events(struct work *w)
         if (event->parsed == NULL) {
             buf_clear(&c->why);
             buf_clear(&c->note);
-            if (!event_prepare(event, c->catalog, composer_drift, &drift,
+            if (!event_prepare(event, c->catalog,
+                               is_first ? composer_drift : NULL, &drift,
                                &c->subject, &c->note, &stage, &c->why)) {
                 return poison(w, event, stage);
             }

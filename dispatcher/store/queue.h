@@ -125,7 +125,8 @@ bool queue_is_sure(const struct queue *q);
  * about once a minute, by any worker. */
 void queue_keep_house(struct queue *q);
 
-/* Counts a payload key that no contract lists; written every few seconds. */
+/* Counts a payload key that no contract lists, of one event; written every few
+ * seconds. An event whose letters are in several batches counts in each. */
 void queue_note_drift(struct queue *q, struct span type, struct span key,
                       int64_t event_id);
 

@@ -19,28 +19,51 @@ struct drift {
     int64_t events;
 };
 
-enum { DRIFT_MAX = 1000 };
+enum { DRIFT_MAX = 1000, NAME_MAX = 200 }; /* as drift_add.sql keeps it */
+
+/* So much of s as is kept, in whole characters. */
+static struct span start_of(struct span s)
+{
+    size_t len = s.len < NAME_MAX ? s.len : NAME_MAX;
+
+    while (len < s.len && len > 0 &&
+           ((unsigned char)s.ptr[len] & 0xC0) == 0x80) {
+        len--;
+    }
+    return span_make(s.ptr, len);
+}
+
+static struct drift *add_drift(struct queue *q, struct span type,
+                               struct span key, struct span name,
+                               int64_t event_id)
+{
+    struct drift *d = mem_calloc(1, sizeof(*d));
+
+    d->type = mem_strndup(type.ptr, type.len);
+    d->key = mem_strndup(key.ptr, key.len);
+    d->name = mem_alloc(name.len);
+    memcpy(d->name, name.ptr, name.len);
+    d->first_event_id = event_id;
+    map_put(&q->drift, span_make(d->name, name.len), d);
+    return d;
+}
 
 void queue_note_drift(struct queue *q, struct span type, struct span key,
                       int64_t event_id)
 {
-    char *name = mem_alloc(type.len + 1 + key.len);
-    size_t size = type.len + 1 + key.len;
+    char memory[2 * NAME_MAX + 1];
+    struct buf name;
     struct drift *d = NULL;
 
-    memcpy(name, type.ptr, type.len);
-    name[type.len] = '\0';
-    memcpy(name + type.len + 1, key.ptr, key.len);
-    d = map_get(&q->drift, span_make(name, size));
-    if (d != NULL || q->drift.count >= DRIFT_MAX) {
-        mem_free(name);
-    } else {
-        d = mem_calloc(1, sizeof(*d));
-        d->type = mem_strndup(type.ptr, type.len);
-        d->key = mem_strndup(key.ptr, key.len);
-        d->name = name;
-        d->first_event_id = event_id;
-        map_put(&q->drift, span_make(name, size), d);
+    type = start_of(type);
+    key = start_of(key);
+    buf_wrap(&name, memory, sizeof(memory));
+    buf_span(&name, type);
+    buf_putc(&name, '\0');
+    buf_span(&name, key);
+    d = map_get(&q->drift, buf_view(&name));
+    if (d == NULL && q->drift.count < DRIFT_MAX) {
+        d = add_drift(q, type, key, buf_view(&name), event_id);
     }
     if (d != NULL) {
         d->events++;

@@ -213,10 +213,14 @@ class Poison(harness.DispatchCase):
                                    "coment": "a slip", "när": 1})
         self.emit("Good", {"recipient": 2, "subject": "fine", "coment": "!"})
         self.assert_set_aside({})
-        self.assertEqual(self.sql("SELECT type, key, first_event_id"
+        self.assertEqual(self.sql("SELECT type, key, first_event_id, events"
                                   " FROM postbatch.drift ORDER BY key"),
-                         [["Good", "coment", str(first)],
-                          ["Good", "när", str(first)]])
+                         [["Good", "coment", str(first), "2"],
+                          ["Good", "när", str(first), "1"]])
+        self.emit("Good", {"recipient": 3, "subject": "fine", "coment": "!"})
+        self.assert_set_aside({}, ["fine"] * 3)
+        self.assertEqual(self.sql("SELECT events FROM postbatch.drift"
+                                  " WHERE key = 'coment'"), [["3"]])
         said = self.dispatcher.must("stats").stdout
         self.assertRegex(said, r"unknown payload keys +2\n")
 

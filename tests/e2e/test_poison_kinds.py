@@ -52,8 +52,9 @@ class Kinds(harness.DispatchCase):
             contract["keys"]["number"]["type"] = "any"
             for key in ("words", "state", "package"):
                 contract["keys"][key]["required"] = False
+            least = contract["samples"]["least"]
             contract["samples"]["least"] = {
-                key: value for key, value in contract["samples"]["least"].items()
+                key: value for key, value in least.items()
                 if contract["keys"][key].get("required")}
             contract["keys"]["pages"] = {"type": "array"}
             contract["samples"]["fullest"]["pages"] = [1]

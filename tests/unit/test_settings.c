@@ -227,6 +227,38 @@ static void test_secrets(void **state)
     settings_free(s);
 }
 
+/* A token that is cut would only be refused by the relay, for no reason that
+ * anybody could see. */
+static void test_secrets_are_whole_or_refused(void **state)
+{
+    enum { MOST = 8192 };
+    char token[MOST + 2];
+    char text[512];
+    const struct settings *s = NULL;
+
+    (void)state;
+    memset(token, 't', sizeof(token));
+    token[MOST + 1] = '\0';
+    snprintf(text, sizeof(text),
+             "[relay a]\nhost = a.example.org\nuser = jane\n"
+             "token_file = %s\n",
+             paths[1]);
+    file(1, token);
+    assert_null(load(text, NULL));
+    assert_true(is_said("longer than 8192 bytes"));
+    problems_release(&problems);
+    token[MOST] = '\0';
+    file(1, token);
+    s = must_load(text);
+    assert_string_equal(s->relays[0]->token, token);
+    settings_free(s);
+    token[MOST - 1] = '\n';
+    file(1, token);
+    s = must_load(text);
+    assert_int_equal(strlen(s->relays[0]->token), MOST - 1);
+    settings_free(s);
+}
+
 static void test_secrets_are_not_printed(void **state)
 {
     char text[16384];
@@ -272,6 +304,7 @@ static void test_mistakes(void **state)
          "mail.from_email: the address must be ASCII"},
         {"[mail]\nenvelope_from = not an address\n",
          "mail.envelope_from: the address"},
+        {"[mail]\nreply_to = help\n", "mail.reply_to: the address"},
         {"[mail]\ndomain = exa mple\n", "mail.domain is not a domain name"},
         {"[mail]\nlist_id = a>b\n", "mail.list_id is not a domain name"},
         {"[mail]\nsite_url = javascript:alert(1)\n", "mail.site_url"},
@@ -345,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_relay_of_the_environment, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_secrets, begin, end),
+        cmocka_unit_test_setup_teardown(test_secrets_are_whole_or_refused,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(test_secrets_are_not_printed, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
