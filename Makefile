@@ -8,6 +8,7 @@
 #:   make fuzz        fuzz the parsers (FUZZ_SECONDS= per target, default 60)
 #:   make bench-quick throughput within a minute; build/bench/latest.json
 #:   make bench-poison what it costs when every tenth event is poison
+#:   make bench-compose instructions and CPU time of composing a letter
 #:   make bench-lanes lanes, libcurl and smtp-source beside each other
 #:   make screenshots the README's pictures: letters and preview, by Chromium
 #:   make layers      prove the include law (who may include whom)
@@ -61,9 +62,8 @@ PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
              $(BUILD)/bench-smtp $(BUILD)/bench-compose
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick bench-lanes bench-poison screenshots layers lint \
-        format format-check install clean \
-        tests
+        bench-quick bench-lanes bench-poison bench-compose screenshots \
+        layers lint format format-check install clean tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -154,6 +154,10 @@ bench-quick: need-deps
 bench-poison: need-deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) bench/poison/run --build $(BUILD)
+
+bench-compose: need-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) bench/compose/counts --build $(BUILD)
 
 bench-lanes: need-deps
 	$(Q)$(MAKE) --no-print-directory all
