@@ -12,8 +12,7 @@
 
 enum {
     LETTER_MAX = 1024 * 1024, /* bytes of a text or html, if not set */
-    SUBJECT_MAX = 8 * 1024,   /* bytes of a subject, thread or headline */
-    VALUES_MAX = 64 * 1024,   /* bytes of all header values */
+    HEADER_ROOM = 64 * 1024,  /* bytes of a subject, at least */
     WHY_MAX = 8 * 1024,       /* bytes of a reason */
     NOTE_MAX = 400,           /* bytes of a note about an event */
 };
@@ -67,24 +66,28 @@ struct composer *composer_new(const struct composer_settings *settings,
                               const struct catalog *catalog)
 {
     struct composer *c = mem_calloc(1, sizeof(*c));
+    size_t header_max = 0;
 
     c->settings = *settings;
     c->catalog = catalog;
     if (c->settings.letter_max == 0) {
         c->settings.letter_max = LETTER_MAX;
     }
+    header_max = c->settings.letter_max > HEADER_ROOM ? c->settings.letter_max
+                                                      : (size_t)HEADER_ROOM;
     copy_settings(&c->settings);
     make_base(c);
     buf_init(&c->from, 0);
     buf_init(&c->list, 0);
     message_put_from(&c->from, span_of(c->settings.from_name),
                      span_of(c->settings.from_email));
-    buf_init(&c->subject, SUBJECT_MAX);
-    buf_init(&c->thread, SUBJECT_MAX);
+    /* A header value is cut when it is written, not lost with its letter. */
+    buf_init(&c->subject, header_max);
+    buf_init(&c->thread, header_max);
     buf_init(&c->text, c->settings.letter_max);
     buf_init(&c->html, c->settings.letter_max);
     buf_init(&c->ids, 8 * MESSAGE_ID_MAX);
-    buf_init(&c->values, VALUES_MAX);
+    buf_init(&c->values, header_max);
     buf_init(&c->why, WHY_MAX);
     buf_init(&c->note, NOTE_MAX);
     return c;

@@ -33,8 +33,8 @@ struct composer_settings {
     const char *site_url;
     const char *settings_url; /* where recipients choose their mails */
     bool precedence_bulk;     /* add Precedence: bulk */
-    size_t letter_max;        /* most bytes of a rendered text or html;
-                                 0 = 1 MiB */
+    size_t letter_max;        /* most bytes of a rendered text, html or header,
+                                 each; 0 = 1 MiB; headers have 64 KiB at least */
 };
 
 struct composer;

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "mail/address.h"
 #include "mail/composer_state.h"
+#include "mail/encode.h"
 
 enum {
     IDS_LISTED = 50, /* events named in X-Postbatch-Event */
@@ -61,6 +62,24 @@ static void keep_note(struct work *w, struct event *event)
         event->note =
             arena_span(&w->letter->batch->arena, buf_view(&w->c->note));
     }
+}
+
+/* A subject of more than a header value takes is cut; said once an event. */
+static void note_subject(struct work *w)
+{
+    struct event *event = w->newest;
+    struct composer *c = w->c;
+
+    if (composer_subject(c).len <= ENCODE_VALUE_MAX ||
+        (event->note.len > 0 &&
+         memmem(event->note.ptr, event->note.len, "subject cut", 11) != NULL)) {
+        return;
+    }
+    buf_clear(&c->note);
+    buf_span(&c->note, event->note);
+    buf_printf(&c->note, "%ssubject cut to %d bytes",
+               event->note.len > 0 ? "; " : "", ENCODE_VALUE_MAX);
+    keep_note(w, event);
 }
 
 /* --- context ------------------------------------------------------------ */
@@ -393,6 +412,7 @@ enum compose_result composer_write(struct composer *c, struct letter *letter,
     if (!set_base(&w, NULL)) {
         result = COMPOSE_NO_ROOM;
     } else if (render_all(&w, w.newest)) {
+        note_subject(&w);
         result = write_message(&w, out);
     } else {
         result = poison(&w, culprit(&w), "render");

@@ -60,6 +60,9 @@ static void put_types(const struct world *w)
     put(w, "Broke_Down/html.mustache", "<p>{{what}}</p>\n");
     put(w, "Plain/contract.json", CONTRACT(WHAT, ""));
     put(w, "Plain/subject.mustache", "{{what}}");
+    put(w, "Titled/contract.json", CONTRACT(WHAT, ""));
+    put(w, "Titled/subject.mustache", "{{what}}");
+    put(w, "Titled/text.mustache", "See the subject.\n");
     put(w, "Plain/text.mustache", "{{{what}}}\n");
     put(w, "Loop/contract.json", CONTRACT(WHAT, ""));
     put(w, "Loop/subject.mustache", "s");
@@ -474,6 +477,25 @@ static void drift_is_told_of_each_event(void **state)
     world_release(&w);
 }
 
+/* What is too long for a header is cut: the mail goes out, and it is said. */
+static void long_subjects_are_cut(void **state)
+{
+    struct world w;
+    char payload[20100];
+    int len = snprintf(payload, sizeof(payload), "{\"what\": \"");
+
+    (void)state;
+    memset(payload + len, 'w', 20000);
+    snprintf(payload + len + 20000, 80, "\"}");
+    world_init(&w);
+    add_event(&w, "Titled", payload);
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_span(w.events[0].note, "subject cut to 4096 bytes");
+    assert_int_equal(compose(&w), COMPOSE_DONE);
+    assert_span(w.events[0].note, "subject cut to 4096 bytes");
+    world_release(&w);
+}
+
 static void a_full_buf_is_left_as_it_was(void **state)
 {
     char memory[300];
@@ -525,6 +547,7 @@ int main(void)
         cmocka_unit_test(poison_has_a_reason),
         cmocka_unit_test(a_letter_too_large_loses_its_largest_event),
         cmocka_unit_test(bad_addresses_are_told),
+        cmocka_unit_test(long_subjects_are_cut),
         cmocka_unit_test(drift_is_told_of_each_event),
         cmocka_unit_test(a_full_buf_is_left_as_it_was),
         cmocka_unit_test(little_settings_are_enough),
