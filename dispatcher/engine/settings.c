@@ -53,8 +53,8 @@ static void read_secret(char **place, const char *path, const char *what,
                      file ? "empty file" : strerror(errno));
     } else if (strcspn(line, "\r\n") > SECRET_MAX) {
         problems_add(problems, SEVERITY_ERROR, path, 0,
-                     "the secret of relay \"%s\" is longer than %d bytes",
-                     relay, SECRET_MAX);
+                     "the secret of %s is longer than %d bytes", what,
+                     SECRET_MAX);
     } else {
         line[strcspn(line, "\r\n")] = '\0';
         mem_free(*place);
