@@ -81,8 +81,8 @@ static void world_returned(void *ctx, void *letter)
     }
 }
 
-static void world_alarm(void *ctx, const struct relay *r,
-                        enum pool_alarm alarm, const char *what)
+static void world_alarm(void *ctx, const struct relay *r, enum pool_alarm alarm,
+                        const char *what)
 {
     struct world *w = ctx;
 
