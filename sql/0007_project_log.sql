@@ -209,6 +209,8 @@ END $$;
 
 ALTER TABLE postbatch.held
   DROP xid,
+  -- Counted without a look at the arrays, which lie elsewhere.
+  ADD n int GENERATED ALWAYS AS (cardinality(event_ids)) STORED,
   ADD type_id smallint,  -- whose events gather; NULL: of a digest
   ADD urgency smallint NOT NULL DEFAULT 3 CHECK (urgency BETWEEN 1 AND 3);
 COMMENT ON TABLE postbatch.held IS 'pairs of recipient and event, not due yet';
@@ -281,6 +283,36 @@ BEGIN
   -- Where clocks go back, an hour of the clock comes twice.
   RETURN CASE WHEN due AT TIME ZONE zone > now THEN due AT TIME ZONE zone
               ELSE now + interval '1 hour' END;
+END $$;
+
+-------------------------------------------------------------------------------
+-- For stats
+
+-- The youngest rows of the ledger: so many pages of the leaf of today, and of
+-- that of yesterday in the first hour of a day. Rows are only ever appended,
+-- so the end of a leaf is what was written last. Costs the same whatever the
+-- ledger holds. is_whole: the leaves had no more pages than that, so nothing
+-- of the last hour is missing.
+CREATE FUNCTION postbatch.ledger_tail(pages int)
+  RETURNS TABLE (at timestamptz, event_id bigint, verdict smallint,
+                 is_whole boolean)
+  LANGUAGE plpgsql STABLE
+  AS $$
+DECLARE
+  leaf  text;
+  first bigint;
+  hour  CONSTANT timestamptz := now() - interval '1 hour';
+BEGIN
+  FOR back IN 0 .. 1 LOOP
+    leaf := format('postbatch.ledger_%s',
+                   postbatch.ring(now() - back * interval '1 hour', 32));
+    EXIT WHEN back = 1 AND postbatch.ring(hour, 32) = postbatch.ring(now(), 32);
+    first := greatest(0, pg_relation_size(leaf::regclass)
+                         / current_setting('block_size')::int - pages);
+    RETURN QUERY EXECUTE format(
+      'SELECT at, event_id, verdict, %L::boolean FROM %s WHERE ctid >= %L::tid',
+      first = 0, leaf, format('(%s,0)', first));
+  END LOOP;
 END $$;
 
 SELECT postbatch.grant_rights();

@@ -12,6 +12,9 @@
 #include "base/mem.h"
 #include "store/route.h"
 
+/* Numbers that PostgreSQL gives to its types. */
+enum { TYPE_BOOL = 16, TYPE_TEXT = 25 };
+
 struct admin {
     PGconn *conn;
     PGresult *result;
@@ -126,6 +129,27 @@ const char *admin_text(const struct admin *a, int row, int column)
 bool admin_is_null(const struct admin *a, int row, int column)
 {
     return PQgetisnull(a->result, row, column) != 0;
+}
+
+void admin_put_json(const struct admin *a, int row, struct buf *b)
+{
+    for (int c = 0; c < admin_columns(a); c++) {
+        const char *text = admin_text(a, row, c);
+
+        buf_puts(b, c ? ", " : "{");
+        buf_json(b, span_of(admin_column_name(a, c)));
+        buf_puts(b, ": ");
+        if (admin_is_null(a, row, c)) {
+            buf_puts(b, "null");
+            continue;
+        }
+        switch (PQftype(a->result, c)) {
+        case TYPE_BOOL: buf_puts(b, text[0] == 't' ? "true" : "false"); break;
+        case TYPE_TEXT: buf_json(b, span_of(text)); break;
+        default: buf_puts(b, text); break; /* a number */
+        }
+    }
+    buf_putc(b, '}');
 }
 
 char *admin_check_role(struct admin *a, const char *sql)

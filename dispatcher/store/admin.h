@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/span.h"
 
 struct admin;
@@ -39,6 +40,9 @@ const char *admin_column_name(const struct admin *a, int column);
 /* The value as text, "" for NULL; lives until the next admin_query. */
 const char *admin_text(const struct admin *a, int row, int column);
 bool admin_is_null(const struct admin *a, int row, int column);
+
+/* Appends the row as a JSON object, columns by their names. */
+void admin_put_json(const struct admin *a, int row, struct buf *b);
 
 /*
  * Can this role's SQL be used with this database? NULL when it can, else why

@@ -187,7 +187,7 @@ class EmitAndStats(harness.DispatchCase):
         after = json.loads(self.dispatcher.must("stats", "--json").stdout)
         self.assertEqual(
             [after[k] for k in ("waiting_events", "waiting_letters",
-                                "sent_all", "sent_1h", "quarantined",
+                                "sent_1h", "sent_1m", "quarantined",
                                 "oldest_event_s", "workers")],
             [0, 0, 3, 3, 1, None, 0])
         self.assertRegex(said, r"(?m)^sent +3$")

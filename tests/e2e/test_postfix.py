@@ -160,7 +160,7 @@ class ToPostfix(harness.DispatchCase):
         self.assertEqual(len(gone), COUNT)
         stats = harness.json.loads(
             self.dispatcher.must("stats", "--json").stdout)
-        self.assertEqual(stats["sent_all"], COUNT)
+        self.assertEqual(stats["sent_1h"], COUNT)
         self.assertEqual(self.verdicts(), {"sent": COUNT})
         log = self.postfix.log()
         self.assertRegex(log, "TLS connection established from localhost")

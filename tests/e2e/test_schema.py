@@ -457,7 +457,7 @@ class Operators(SqlCase):
 
         def stats(names):
             rows = self.sql("PREPARE q AS %s; \\pset tuples_only off\n"
-                            "EXECUTE q(100);" % read("queries", "stats.sql"))
+                            "EXECUTE q(100, 400);" % read("queries", "stats.sql"))
             row = dict(zip(rows[0], rows[1]))
             return [row[n] for n in names.split()]
         self.assertEqual(["4", "t", "0", "1", "1"], stats(
