@@ -208,40 +208,69 @@ static bool compose(struct preview *p, const struct event_type *type,
     return true;
 }
 
+/* The samples that are asked for, as pointers into the contract. */
+static size_t choose(const struct event_type *type, struct span name,
+                     const struct contract_sample *chosen[TOGETHER_MAX])
+{
+    const struct contract *c = type->contract;
+    const bool is_together =
+        span_is(name, PREVIEW_TOGETHER) && preview_has_together(type);
+    size_t count = 0;
+
+    if (name.len == 0) {
+        name = preview_first_sample(type);
+    }
+    for (size_t i = 0; i < c->sample_count && count < TOGETHER_MAX; i++) {
+        if (is_together || span_equal(c->samples[i].name, name)) {
+            chosen[count++] = &c->samples[i];
+        }
+    }
+    return count;
+}
+
 bool preview_sample(struct preview *p, const struct event_type *type,
                     struct span sample, struct recipient to,
                     struct preview_letter *letter)
 {
-    const struct contract *c = type->contract;
-    const bool is_together =
-        span_is(sample, PREVIEW_TOGETHER) && preview_has_together(type);
+    const struct contract_sample *chosen[TOGETHER_MAX];
     struct trial_event events[TOGETHER_MAX];
     struct trial trial = {.to = to, .events = events};
     bool is_done = false;
 
-    if (sample.len == 0) {
-        sample = preview_first_sample(type);
-    }
-    for (size_t i = 0; i < c->sample_count && trial.count < TOGETHER_MAX; i++) {
-        if (is_together || span_equal(c->samples[i].name, sample)) {
-            events[trial.count] = (struct trial_event){
-                .id = (int64_t)trial.count + 1,
-                .created_us =
-                    TRIAL_US + (int64_t)trial.count * TOGETHER_STEP_US,
-                .type = type->name,
-                .payload = span_of(trial_payload(&c->samples[i]))};
-            trial.count++;
-        }
-    }
+    trial.count = choose(type, sample, chosen);
     if (trial.count == 0) {
-        tell_no_sample(c, sample, &letter->why);
+        tell_no_sample(type->contract, sample, &letter->why);
         return false;
+    }
+    for (size_t i = 0; i < trial.count; i++) {
+        events[i] = (struct trial_event){
+            .id = (int64_t)i + 1,
+            .created_us = TRIAL_US + (int64_t)i * TOGETHER_STEP_US,
+            .type = type->name,
+            .payload = span_of(trial_payload(chosen[i]))};
     }
     is_done = compose(p, type, &trial, SPAN_NONE, letter);
     for (size_t i = 0; i < trial.count; i++) {
         mem_free((char *)(uintptr_t)events[i].payload.ptr);
     }
     return is_done;
+}
+
+void preview_payloads(const struct event_type *type, struct span sample,
+                      struct buf *out)
+{
+    const struct contract_sample *chosen[TOGETHER_MAX];
+    const size_t count = choose(type, sample, chosen);
+
+    buf_putc(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        char *payload = trial_payload(chosen[i]);
+
+        buf_puts(out, i > 0 ? "," : "");
+        buf_puts(out, payload);
+        mem_free(payload);
+    }
+    buf_putc(out, ']');
 }
 
 bool preview_event(struct preview *p, const struct event_type *type,

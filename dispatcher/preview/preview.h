@@ -81,6 +81,9 @@ bool preview_has_together(const struct event_type *type);
 bool preview_sample(struct preview *p, const struct event_type *type,
                     struct span sample, struct recipient to,
                     struct preview_letter *letter);
+/* Appends the payloads of such a letter's events, as a JSON array. */
+void preview_payloads(const struct event_type *type, struct span sample,
+                      struct buf *out);
 bool preview_event(struct preview *p, const struct event_type *type,
                    const struct preview_event *event, struct recipient to,
                    struct preview_letter *letter);

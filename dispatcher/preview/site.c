@@ -84,17 +84,20 @@ static void reply_missing(struct web_exchange *x)
                                               .body = SPAN_LIT("not here\n")});
 }
 
-/* Composes the letter that is asked for. */
-static bool compose(struct site *site, struct web_exchange *x,
-                    struct preview_letter *letter)
+/* Composes the letter that is asked for; gives its type, or NULL. */
+static const struct event_type *compose(struct site *site,
+                                        struct web_exchange *x,
+                                        struct preview_letter *letter)
 {
     const struct event_type *type = preview_type(
         &site->preview, span_of(web_exchange_param(x, "type")), &letter->why);
+    const struct span sample = span_of(web_exchange_param(x, "sample"));
 
-    return type != NULL &&
-           preview_sample(&site->preview, type,
-                          span_of(web_exchange_param(x, "sample")),
-                          trial_recipient(), letter);
+    if (type == NULL || !preview_sample(&site->preview, type, sample,
+                                        trial_recipient(), letter)) {
+        return NULL;
+    }
+    return type;
 }
 
 static void on_file(struct site *site, struct web_exchange *x)
@@ -139,13 +142,18 @@ static void on_letter(struct site *site, struct web_exchange *x)
 {
     struct preview_letter letter;
     struct buf body;
-    bool is_done = false;
+    const struct event_type *type = NULL;
 
     preview_letter_init(&letter);
     buf_init(&body, ANSWER_MAX);
-    is_done = compose(site, x, &letter);
-    site_json_letter(&body, site, &letter, is_done);
-    reply(x, is_done ? 200 : 422, "application/json", NULL, &body);
+    type = compose(site, x, &letter);
+    if (type != NULL) {
+        site_json_letter(&body, site, &letter, type,
+                         span_of(web_exchange_param(x, "sample")));
+    } else {
+        site_json_fault(&body, site, &letter);
+    }
+    reply(x, type ? 200 : 422, "application/json", NULL, &body);
     buf_release(&body);
     preview_letter_release(&letter);
 }
@@ -159,7 +167,7 @@ static void on_html(struct site *site, struct web_exchange *x)
 
     preview_letter_init(&letter);
     buf_init(&body, ANSWER_MAX);
-    if (compose(site, x, &letter)) {
+    if (compose(site, x, &letter) != NULL) {
         scheme_force(&body, letter.html,
                      scheme_of(span_of(web_exchange_param(x, "scheme"))));
     } else {
@@ -179,7 +187,7 @@ static void on_eml(struct site *site, struct web_exchange *x)
     int status = 200;
 
     preview_letter_init(&letter);
-    if (!compose(site, x, &letter)) {
+    if (compose(site, x, &letter) == NULL) {
         buf_clear(&letter.message);
         buf_span(&letter.message, buf_view(&letter.why));
         type = "text/plain; charset=utf-8";

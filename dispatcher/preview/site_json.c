@@ -122,17 +122,13 @@ static struct span headers_of(struct span message)
 }
 
 void site_json_letter(struct buf *out, const struct site *site,
-                      struct preview_letter *letter, bool is_done)
+                      const struct preview_letter *letter,
+                      const struct event_type *type, struct span sample)
 {
     const struct span message = buf_view(&letter->message);
 
     buf_putc(out, '{');
     put_number(out, "loaded", site->loaded);
-    if (!is_done) {
-        put_text(out, "why", buf_view(&letter->why));
-        buf_putc(out, '}');
-        return;
-    }
     put_text(out, "subject", letter->subject);
     put_text(out, "name", letter->to.name);
     put_text(out, "email", letter->to.email);
@@ -141,5 +137,16 @@ void site_json_letter(struct buf *out, const struct site *site,
     put_text(out, "text", letter->text);
     put_number(out, "html_size", (long long)letter->html.len);
     put_text(out, "source", message);
+    put_name(out, "payloads");
+    preview_payloads(type, sample, out);
+    buf_putc(out, '}');
+}
+
+void site_json_fault(struct buf *out, const struct site *site,
+                     const struct preview_letter *letter)
+{
+    buf_putc(out, '{');
+    put_number(out, "loaded", site->loaded);
+    put_text(out, "why", buf_view(&letter->why));
     buf_putc(out, '}');
 }

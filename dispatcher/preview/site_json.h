@@ -11,9 +11,13 @@
  * "fault", "samples": [...]}]}: all types that can be mailed or are broken. */
 void site_json_types(struct buf *out, const struct site *site);
 
-/* {"loaded", "subject", "to", "role", "headers", "text", "html_size",
- * "source"}, or {"loaded", "why"} when is_done is false. */
+/* {"loaded", "subject", "name", "email", "role", "headers", "text",
+ * "html_size", "source", "payloads"}: of a sample of that type. */
 void site_json_letter(struct buf *out, const struct site *site,
-                      struct preview_letter *letter, bool is_done);
+                      const struct preview_letter *letter,
+                      const struct event_type *type, struct span sample);
+/* {"loaded", "why"}: there is no letter. */
+void site_json_fault(struct buf *out, const struct site *site,
+                     const struct preview_letter *letter);
 
 #endif

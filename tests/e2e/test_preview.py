@@ -447,12 +447,15 @@ class Page(Server):
         self.assertIn("source maintainer", self.text("to"))
         self.assertIn("X-Postbatch-Type", self.text("headers"))
         self.assertIn("multipart/alternative", self.text("source"))
+        self.assertEqual(self.text("data"), json.dumps(
+            json.loads(self.read("obs/RequestCreate/contract.json"))
+            ["samples"]["removal"], indent=2, ensure_ascii=False))
         for frame, width in (("wide", 720), ("narrow", 375)):
             self.frame_has(frame, "Choose which mails you get")
             self.assertEqual(self.chromium.run(
                 "return document.getElementById(arguments[0]).width", frame),
                 str(width))
-        for tab in ("text", "headers", "source", "letter"):
+        for tab in ("text", "headers", "source", "data", "letter"):
             self.assertTrue(self.wait("""
                 document.getElementById('tab-' + arguments[0]).click();
                 return !document.getElementById('pane-' + arguments[0]).hidden
@@ -470,6 +473,25 @@ class Page(Server):
             '#schemes [data-scheme=dark]').click()""")
         self.wait("return (() => {%s})() === 'rgb(27, 31, 36)'" % colour,
                   "a dark letter")
+
+    def test_links_of_a_letter_open_elsewhere(self):
+        self.open("notice/fullest")
+        self.frame_has("wide", "Follow the work")
+        self.chromium.run("window.open = (url) => { window.opened = url; }")
+        click = """
+            const page = document.getElementById('wide').contentDocument;
+            const link = page.querySelector('.go a');
+            if (arguments[0]) { link.href = arguments[0]; }
+            link.click();
+            const opened = window.opened;
+            window.opened = undefined;
+            return opened || null;"""
+        self.assertEqual(
+            self.chromium.run(click, None),
+            "https://status.example.org/incidents/7781")
+        self.assertIsNone(
+            self.chromium.run(click, "javascript:parent.ran = 1"))
+        self.assertEqual(self.chromium.run("return window.ran || 0"), 0)
 
     def test_the_page_follows_the_files(self):
         self.open("notice/least")

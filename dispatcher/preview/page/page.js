@@ -6,7 +6,7 @@
 "use strict";
 
 const RETRY_MS = 1000;
-const TABS = ["letter", "text", "headers", "source"];
+const TABS = ["letter", "text", "headers", "source", "data"];
 
 const $ = (id) => document.getElementById(id);
 const shown = { type: "", sample: "", tab: "letter", scheme: "light" };
@@ -156,6 +156,24 @@ function fitFrame(frame) {
   }
 }
 
+// A frame may not open anything, so its links are opened from here, and only
+// those that lead to a web site.
+function onFrameClick(event) {
+  const link = event.target.closest?.("a[href]");
+  if (!link) {
+    return;
+  }
+  event.preventDefault();
+  if (/^https?:$/.test(link.protocol)) {
+    window.open(link.href, "_blank", "noopener,noreferrer");
+  }
+}
+
+function onFrameLoad(frame) {
+  frame.contentDocument?.addEventListener("click", onFrameClick);
+  fitFrame(frame);
+}
+
 function showFrames(letter) {
   const has = letter.html_size > 0;
   const path = "/letter.html" + query({ scheme: shown.scheme, loaded: letter.loaded });
@@ -184,6 +202,8 @@ function showLetter(letter) {
     (letter.role ? ", as " + letter.role.replaceAll("_", " ") : "");
   $("text").textContent = letter.text;
   $("source").textContent = letter.source;
+  $("data").textContent = letter.payloads.map(
+    (payload) => JSON.stringify(payload, null, 2)).join("\n\n");
   $("eml").href = "/letter.eml" + query();
   $("eml").download = shown.type + "-" + (shown.sample || "sample") + ".eml";
   $("sizes").textContent = [["text", new Blob([letter.text]).size], ["HTML", letter.html_size],
@@ -320,7 +340,7 @@ for (const button of $("schemes").children) {
   button.addEventListener("click", () => go({ scheme: button.dataset.scheme }));
 }
 for (const frame of [$("wide"), $("narrow")]) {
-  frame.addEventListener("load", () => fitFrame(frame));
+  frame.addEventListener("load", () => onFrameLoad(frame));
 }
 
 readAddress();
