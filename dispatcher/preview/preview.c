@@ -3,6 +3,8 @@
  */
 #include "preview/preview.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/nearest.h"
 
@@ -123,22 +125,21 @@ bool preview_is_shown(const struct event_type *type)
 struct span preview_group(const struct preview *p,
                           const struct event_type *type)
 {
-    struct span path = span_of(type->folder);
-    const struct span root = span_of(p->folder);
+    const size_t whole = strlen(type->folder) - type->name.len;
+    size_t begin = strlen(p->folder);
+    size_t end = whole;
 
-    path.len -= type->name.len;
-    if (span_starts(path, root)) {
-        path.ptr += root.len;
-        path.len -= root.len;
+    while (begin > 0 && p->folder[begin - 1] == '/') {
+        begin--; /* the catalog leaves them out, too */
     }
-    while (path.len > 0 && path.ptr[0] == '/') {
-        path.ptr++;
-        path.len--;
+    while (begin < end && type->folder[begin] == '/') {
+        begin++;
     }
-    while (path.len > 0 && path.ptr[path.len - 1] == '/') {
-        path.len--;
+    while (end > begin && type->folder[end - 1] == '/') {
+        end--;
     }
-    return path.len > 0 ? path : SPAN_LIT(".");
+    return begin < end ? span_make(type->folder + begin, end - begin)
+                       : SPAN_LIT(".");
 }
 
 struct span preview_first_sample(const struct event_type *type)

@@ -73,11 +73,12 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
     struct watch *w = io->data;
     char bytes[16 * 1024];
+    ssize_t n = 0;
 
     (void)events;
-    while (read(w->fd, bytes, sizeof(bytes)) > 0) {
-        continue;
-    }
+    do {
+        n = read(w->fd, bytes, sizeof(bytes));
+    } while (n > 0);
     ev_timer_again(loop, &w->settled);
 }
 
