@@ -291,6 +291,20 @@ class Hostile(Server):
                           wanted, data[:60])
         self.assertEqual(self.get("")[0], 200)
 
+    def test_a_head_alone_and_connections_that_stay(self):
+        with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+            f = s.makefile("rb")
+            for method in (b"HEAD", b"GET", b"HEAD"):
+                s.sendall(method + b" /page.css HTTP/1.1\r\nHost: localhost"
+                          b"\r\n\r\n")
+                self.assertEqual(f.readline(), b"HTTP/1.1 200 OK\r\n")
+                fields = dict(line.strip().split(b": ", 1)
+                              for line in iter(f.readline, b"\r\n"))
+                size = int(fields[b"Content-Length"])
+                self.assertGreater(size, 1000)
+                if method == b"GET":
+                    self.assertEqual(len(f.read(size)), size)
+
     def test_other_names_for_this_host_are_not_answered(self):
         for host in ("evil.example", "evil.example:%d" % self.port,
                      "127.0.0.1.evil.example", "192.0.2.1", "[::2]", "",
