@@ -11,6 +11,7 @@
 enum {
     ROLE = 1, /* the only one that a preview's composer knows */
     TOGETHER_MAX = 50,
+    DIGEST_EVENTS = 12,
     WHY_MAX = 8 * 1024,
 };
 
@@ -142,16 +143,33 @@ struct span preview_group(const struct preview *p,
                        : SPAN_LIT(".");
 }
 
-struct span preview_first_sample(const struct event_type *type)
+static bool is_digest(const struct preview *p, const struct event_type *type)
+{
+    return type == catalog_digest(p->catalog);
+}
+
+/* NULL when the type has none. */
+static const struct contract_sample *first_sample(const struct event_type *type)
 {
     const struct contract *c = type->contract;
 
     for (size_t i = 0; i < c->sample_count; i++) {
         if (span_is(c->samples[i].name, "fullest")) {
-            return c->samples[i].name;
+            return &c->samples[i];
         }
     }
-    return c->sample_count > 0 ? c->samples[0].name : SPAN_NONE;
+    return c->sample_count > 0 ? &c->samples[0] : NULL;
+}
+
+struct span preview_first_sample(const struct preview *p,
+                                 const struct event_type *type)
+{
+    const struct contract_sample *sample = first_sample(type);
+
+    if (is_digest(p, type) && preview_has_together(type)) {
+        return SPAN_LIT(PREVIEW_TOGETHER);
+    }
+    return sample ? sample->name : SPAN_NONE;
 }
 
 bool preview_has_together(const struct event_type *type)
@@ -209,21 +227,52 @@ static bool compose(struct preview *p, const struct event_type *type,
     return true;
 }
 
-/* The samples that are asked for, as pointers into the contract. */
-static size_t choose(const struct event_type *type, struct span name,
-                     const struct contract_sample *chosen[TOGETHER_MAX])
+struct chosen {
+    const struct event_type *type;
+    const struct contract_sample *sample;
+};
+
+/* What a digest might be about: an event each of other types. */
+static size_t choose_digest(const struct preview *p,
+                            struct chosen chosen[TOGETHER_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < catalog_count(p->catalog) && count < DIGEST_EVENTS;
+         i++) {
+        const struct event_type *type = catalog_at(p->catalog, i);
+
+        if (event_type_is_mailable(type) && preview_is_shown(type) &&
+            type->contract->batching == BATCHING_EACH && !is_digest(p, type) &&
+            first_sample(type) != NULL) {
+            chosen[count++] = (struct chosen){type, first_sample(type)};
+        }
+    }
+    return count;
+}
+
+/* The events that a letter is about, by the name of its sample. */
+static size_t choose(const struct preview *p, const struct event_type *type,
+                     struct span name, struct chosen chosen[TOGETHER_MAX])
 {
     const struct contract *c = type->contract;
-    const bool is_together =
-        span_is(name, PREVIEW_TOGETHER) && preview_has_together(type);
+    bool is_together = false;
     size_t count = 0;
 
     if (name.len == 0) {
-        name = preview_first_sample(type);
+        name = preview_first_sample(p, type);
     }
+    is_together = span_is(name, PREVIEW_TOGETHER) && preview_has_together(type);
+    if (is_together && is_digest(p, type)) {
+        count = choose_digest(p, chosen);
+    }
+    if (count > 1) {
+        return count;
+    }
+    count = 0; /* of one event there is no digest */
     for (size_t i = 0; i < c->sample_count && count < TOGETHER_MAX; i++) {
         if (is_together || span_equal(c->samples[i].name, name)) {
-            chosen[count++] = &c->samples[i];
+            chosen[count++] = (struct chosen){type, &c->samples[i]};
         }
     }
     return count;
@@ -233,12 +282,12 @@ bool preview_sample(struct preview *p, const struct event_type *type,
                     struct span sample, struct recipient to,
                     struct preview_letter *letter)
 {
-    const struct contract_sample *chosen[TOGETHER_MAX];
+    struct chosen chosen[TOGETHER_MAX];
     struct trial_event events[TOGETHER_MAX];
     struct trial trial = {.to = to, .events = events};
     bool is_done = false;
 
-    trial.count = choose(type, sample, chosen);
+    trial.count = choose(p, type, sample, chosen);
     if (trial.count == 0) {
         tell_no_sample(type->contract, sample, &letter->why);
         return false;
@@ -247,8 +296,8 @@ bool preview_sample(struct preview *p, const struct event_type *type,
         events[i] = (struct trial_event){
             .id = (int64_t)i + 1,
             .created_us = TRIAL_US + (int64_t)i * TOGETHER_STEP_US,
-            .type = type->name,
-            .payload = span_of(trial_payload(chosen[i]))};
+            .type = chosen[i].type->name,
+            .payload = span_of(trial_payload(chosen[i].sample))};
     }
     is_done = compose(p, type, &trial, SPAN_NONE, letter);
     for (size_t i = 0; i < trial.count; i++) {
@@ -257,15 +306,15 @@ bool preview_sample(struct preview *p, const struct event_type *type,
     return is_done;
 }
 
-void preview_payloads(const struct event_type *type, struct span sample,
-                      struct buf *out)
+void preview_payloads(const struct preview *p, const struct event_type *type,
+                      struct span sample, struct buf *out)
 {
-    const struct contract_sample *chosen[TOGETHER_MAX];
-    const size_t count = choose(type, sample, chosen);
+    struct chosen chosen[TOGETHER_MAX];
+    const size_t count = choose(p, type, sample, chosen);
 
     buf_putc(out, '[');
     for (size_t i = 0; i < count; i++) {
-        char *payload = trial_payload(chosen[i]);
+        char *payload = trial_payload(chosen[i].sample);
 
         buf_puts(out, i > 0 ? "," : "");
         buf_puts(out, payload);

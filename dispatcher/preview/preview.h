@@ -18,8 +18,8 @@
 #include "mail/catalog.h"
 #include "mail/trial.h"
 
-/* The name of the sample that is all samples of a type in one letter, for
- * types that gather events. */
+/* The name of the sample that is a letter about several events: all samples of
+ * a type that gathers; of the type for digests, one event each of others. */
 #define PREVIEW_TOGETHER "together"
 
 struct preview {
@@ -68,9 +68,10 @@ bool preview_is_shown(const struct event_type *type);
  * root itself. */
 struct span preview_group(const struct preview *p,
                           const struct event_type *type);
-/* The sample that is shown when none was named: "fullest", or the first;
- * empty when the type has none. */
-struct span preview_first_sample(const struct event_type *type);
+/* The sample that is shown when none was named: "fullest", or the first; of
+ * the type for digests, PREVIEW_TOGETHER. Empty when the type has none. */
+struct span preview_first_sample(const struct preview *p,
+                                 const struct event_type *type);
 /* May PREVIEW_TOGETHER be asked for? */
 bool preview_has_together(const struct event_type *type);
 
@@ -82,8 +83,8 @@ bool preview_sample(struct preview *p, const struct event_type *type,
                     struct span sample, struct recipient to,
                     struct preview_letter *letter);
 /* Appends the payloads of such a letter's events, as a JSON array. */
-void preview_payloads(const struct event_type *type, struct span sample,
-                      struct buf *out);
+void preview_payloads(const struct preview *p, const struct event_type *type,
+                      struct span sample, struct buf *out);
 bool preview_event(struct preview *p, const struct event_type *type,
                    const struct preview_event *event, struct recipient to,
                    struct preview_letter *letter);

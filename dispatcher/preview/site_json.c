@@ -80,7 +80,7 @@ static void put_type(struct buf *out, const struct preview *p,
     put_text(out, "group", preview_group(p, type));
     put_text(out, "description", type->contract->description);
     put_text(out, "fault", span_of(type->fault));
-    put_text(out, "first", preview_first_sample(type));
+    put_text(out, "first", preview_first_sample(p, type));
     put_samples(out, type);
     buf_putc(out, '}');
 }
@@ -138,7 +138,7 @@ void site_json_letter(struct buf *out, const struct site *site,
     put_number(out, "html_size", (long long)letter->html.len);
     put_text(out, "source", message);
     put_name(out, "payloads");
-    preview_payloads(type, sample, out);
+    preview_payloads(&site->preview, type, sample, out);
     buf_putc(out, '}');
 }
 

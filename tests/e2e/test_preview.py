@@ -97,6 +97,15 @@ class Terminal(Folder):
                                 "--text").stdout
         self.assertIn("There are 3 messages for you.", together)
 
+    def test_a_digest_is_about_events_of_other_types(self):
+        done = self.command("digest", "--text")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("12 events", done.stdout)
+        self.assertIn("* openSUSE:Factory/hello failed to build", done.stdout)
+        self.assertNotIn("* Digest", done.stdout)
+        done = self.command("digest", "--sample", "least", "--text")
+        self.assertIn("* Digest", done.stdout)
+
     def test_what_cannot_be_shown_is_explained(self):
         for arguments, words in (
                 (("BuildFial",), 'did you mean "BuildFail"?'),
