@@ -275,7 +275,7 @@ CREATE FUNCTION postbatch.raise_fault(type text, fault text, seen bigint,
     'fault/' || type, 'TypeFault', 'error', 'templates', type,
     format('%s: events of this type cannot be mailed: %s', type,
            left(coalesce(postbatch.alarm_file(fault)
-                         || substring(fault from '^[^ ":]+(?::[0-9]+)(:.*)'),
+                         || substring(fault from '^[^ ":]+(?::[0-9]+)?(:.*)'),
                          fault), 600)),
     format('%s: events of this type can be mailed again', type),
     postbatch.alarm_file(fault),
