@@ -27,7 +27,8 @@ OPT     ?= -O2
 WERROR  ?= $(if $(CI),1,)
 PYTHON  ?= python3
 
-PACKAGES := libcurl libpq jansson libssl libcrypto libidn2 expat libmicrohttpd
+PACKAGES := libcurl libpq jansson libssl libcrypto libidn2 expat libmicrohttpd \
+            libsystemd
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Wwrite-strings -Wpointer-arith -Wformat=2 \
             $(if $(WERROR),-Werror)

@@ -337,11 +337,36 @@ BEGIN
       jsonb_build_object('source', g.source, 'from', g.from_nr, 'to', g.to_nr,
         'reason', left(g.reason, 1000), 'gaps', g.n),
       false, g.n, true, g.at, $2)
-      FROM (SELECT DISTINCT ON (source) source, from_nr, to_nr, at, reason,
-                   count(*) OVER (PARTITION BY source) AS n
-              FROM postbatch.intake_gap
-             ORDER BY source, at DESC) AS g
-     WHERE g.at >= $1 $gaps$ USING since, quiet;
+      FROM (SELECT DISTINCT source FROM postbatch.intake_gap
+             WHERE at >= $1) AS s
+     CROSS JOIN LATERAL (
+           SELECT source, from_nr, to_nr, at, reason, count(*) OVER () AS n
+             FROM postbatch.intake_gap
+            WHERE source = s.source
+            ORDER BY at DESC, from_nr DESC LIMIT 1) AS g
+    $gaps$ USING since, quiet;
+END $$;
+
+-- Types that an importer met and that no contract is called after.
+CREATE FUNCTION postbatch.raise_unknown(since timestamptz, quiet interval)
+  RETURNS void LANGUAGE plpgsql
+  AS $$
+BEGIN
+  IF to_regclass('postbatch.intake_unknown') IS NULL THEN
+    RETURN;
+  END IF;
+  EXECUTE $unknown$
+    SELECT postbatch.raise_alarm(
+      concat_ws('/', 'unknown', u.source, u.type), 'UnknownType', 'warning',
+      'intake', u.type,
+      format('%s: type %s has no contract', u.source, u.type),
+      NULL, NULL,
+      jsonb_build_object('source', u.source, 'type', u.type,
+        'event_id', u.first_event_id, 'events', u.events,
+        'see', 'add a contract of this name to the templates'),
+      false, u.events, true, u.last_at, $2)
+      FROM postbatch.intake_unknown AS u
+     WHERE u.last_at >= $1 $unknown$ USING since, quiet;
 END $$;
 
 -- What waits longer than it should; most NULL: nobody wants to know.
@@ -432,6 +457,7 @@ BEGIN
   since := here.looked_at - interval '2 min';
   PERFORM postbatch.raise_drift(since, quiet);
   PERFORM postbatch.raise_gaps(since, quiet);
+  PERFORM postbatch.raise_unknown(since, quiet);
   PERFORM postbatch.raise_faults(quiet);
   PERFORM postbatch.raise_waiting(waiting, quiet);
   PERFORM postbatch.end_alarms(quiet, settle, repeat);

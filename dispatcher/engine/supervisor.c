@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/service.h"
 #include "smtp/quota.h"
 
 enum {
@@ -58,6 +59,7 @@ static void start(struct family *f, int index)
 
     child->started_ms = clock_monotonic_ms();
     child->start_at_ms = 0;
+    service_begin(f->options.service, index);
     child->pid = fork();
     if (child->pid < 0) {
         log_error("a worker cannot be started", "why=\"%s\"", strerror(errno));
@@ -91,6 +93,7 @@ static void bury(struct family *f, int index, int status)
     bool was_healthy = now_ms - child->started_ms > HEALTHY_MS;
 
     quota_board_forget(f->options.board, index);
+    service_forget(f->options.service, index);
     if (is_done && WEXITSTATUS(status) == EX_CONFIG) {
         f->status = EX_CONFIG; /* another try would end the same way */
     } else if (!is_done) {
@@ -125,6 +128,7 @@ static void stop_all(struct family *f, int number)
     const bool is_now = f->is_stopping || number == SIGQUIT;
 
     f->is_stopping = true;
+    service_stopping(f->options.service);
     for (int i = 0; i < f->count; i++) {
         f->children[i].start_at_ms = 0;
         if (f->children[i].pid > 0) {
@@ -157,11 +161,12 @@ static bool is_alive(const struct family *f)
     return false;
 }
 
-/* Until a signal comes, or a child is to be started. */
+/* Until a signal comes, a child is to be started, or systemd is to be told. */
 static int wait_signal(const struct family *f)
 {
     int64_t now_ms = clock_monotonic_ms();
-    int64_t wait_ms = LONG_MS;
+    int64_t tell_ms = service_period_ms(f->options.service);
+    int64_t wait_ms = tell_ms > 0 ? tell_ms : LONG_MS;
     struct timespec wait = {.tv_sec = 0};
 
     for (int i = 0; i < f->count; i++) {
@@ -204,6 +209,20 @@ static bool make_board(struct family *f)
     return true;
 }
 
+static void watch_over(struct family *f)
+{
+    while (is_alive(f)) {
+        int number = wait_signal(f);
+
+        if (number == SIGTERM || number == SIGINT || number == SIGQUIT) {
+            stop_all(f, number);
+        }
+        bury_all(f);
+        start_due(f);
+        service_tell(f->options.service);
+    }
+}
+
 int supervisor_run(const struct settings *settings,
                    const struct catalog *catalog,
                    const struct worker_options *options)
@@ -214,28 +233,25 @@ int supervisor_run(const struct settings *settings,
                        .count = settings->processes,
                        .status = EX_OK};
 
-    if (f.count <= 1) {
-        return worker_run(settings, catalog, options);
-    }
     f.count = f.count < WORKERS_MAX ? f.count : WORKERS_MAX;
+    f.options.service = service_new(f.count);
+    if (f.count <= 1) {
+        f.status = worker_run(settings, catalog, &f.options);
+        service_free(f.options.service);
+        return f.status;
+    }
     f.options.parent_pid = getpid();
     if (!make_board(&f)) {
+        service_free(f.options.service);
         return EX_OSERR;
     }
     block_signals(&f);
     for (int i = 0; i < f.count; i++) {
         start(&f, i);
     }
-    while (is_alive(&f)) {
-        int number = wait_signal(&f);
-
-        if (number == SIGTERM || number == SIGINT || number == SIGQUIT) {
-            stop_all(&f, number);
-        }
-        bury_all(&f);
-        start_due(&f);
-    }
+    watch_over(&f);
     sigprocmask(SIG_SETMASK, &f.usual, NULL);
     quota_board_free(f.options.board);
+    service_free(f.options.service);
     return f.is_stopping ? EX_OK : f.status;
 }

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/service.h"
 #include "engine/worker_inner.h"
 
 enum {
@@ -417,6 +418,24 @@ static void on_progress(struct ev_loop *loop, struct ev_timer *timer,
             w->waiting_count, w->begun_count);
 }
 
+/* A sign of life; a worker without a parent speaks for itself. */
+static void on_beat(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct worker *w = timer->data;
+    const struct service_beat beat = {
+        .is_ready = w->state >= WORKER_RUNNING,
+        .sent = w->stats.verdicts[VERDICT_SENT],
+        .waiting = w->waiting_count + w->begun_count,
+    };
+
+    (void)loop;
+    (void)events;
+    service_beat(w->options.service, w->options.index, &beat);
+    if (w->options.parent_pid == 0) {
+        service_tell(w->options.service);
+    }
+}
+
 /* The grace time is over: lanes are cut; what had begun is unsure. */
 static void on_grace(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
@@ -465,6 +484,9 @@ static void on_signal(struct ev_loop *loop, struct ev_signal *signal,
          * and from its parent: that tells it by SIGQUIT. */
         stop_at_once(w);
     }
+    if (w->options.parent_pid == 0) {
+        service_stopping(w->options.service);
+    }
 }
 
 static void on_quit(struct ev_loop *loop, struct ev_signal *signal, int events)
@@ -497,6 +519,8 @@ static void start_watchers(struct worker *w)
     start_timer(w, &w->tell, on_tell, w->settings->stats_ms / 1000.0);
     start_timer(w, &w->progress, on_progress,
                 w->options.has_progress ? 1.0 : 0.0);
+    start_timer(w, &w->beat, on_beat,
+                (double)service_period_ms(w->options.service) / 1000.0);
     ev_init(&w->grace, on_grace);
     w->grace.data = w;
     ev_prepare_init(&w->turn, on_turn);
@@ -520,6 +544,7 @@ static void stop_watchers(struct worker *w)
     ev_timer_stop(w->loop, &w->house);
     ev_timer_stop(w->loop, &w->tell);
     ev_timer_stop(w->loop, &w->progress);
+    ev_timer_stop(w->loop, &w->beat);
     ev_timer_stop(w->loop, &w->grace);
     ev_prepare_stop(w->loop, &w->turn);
     ev_signal_stop(w->loop, &w->on_term);

@@ -14,6 +14,7 @@ struct worker_options {
     int index;                 /* of this worker among its parent's, from 0 */
     int parent_pid;            /* 0 = it has none that shares memory */
     struct quota_board *board; /* what workers share; NULL = alone */
+    struct service *service;   /* where to give signs of life; or NULL */
     bool runs_once;            /* end when nothing is left to do */
     bool has_progress;         /* a line a second on standard error */
 };

@@ -57,6 +57,7 @@ struct worker {
     struct ev_timer tell;
     struct ev_timer progress;
     struct ev_timer grace;
+    struct ev_timer beat;
     struct ev_signal on_term;
     struct ev_signal on_int;
     struct ev_signal on_quit;

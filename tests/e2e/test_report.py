@@ -215,7 +215,7 @@ class Kinds(ReportCase):
               reason text NOT NULL)""")
         gap = ("INSERT INTO postbatch.intake_gap"
                " (source, from_nr, to_nr, reason)"
-               " VALUES ('backend', %d, %d, 'sync=lost')")
+               " VALUES ('backend', %d, %d, 'lost')")
         self.dispatcher.start()
         self.sql(gap % (100, 180))
         notice = self.wait_kind("SyncLost")[0]
@@ -226,8 +226,21 @@ class Kinds(ReportCase):
         wait_for(lambda: self.value("SELECT count FROM postbatch.alarm"
                                     " WHERE kind = 'SyncLost'") == "2",
                  "the second gap counted")
+        self.sql("""
+            CREATE TABLE IF NOT EXISTS postbatch.intake_unknown (
+              source text NOT NULL, type text NOT NULL,
+              first_event_id bigint NOT NULL,
+              first_at timestamptz NOT NULL DEFAULT now(),
+              last_at timestamptz NOT NULL DEFAULT now(),
+              events bigint NOT NULL);
+            INSERT INTO postbatch.intake_unknown
+                   (source, type, first_event_id, events)
+            VALUES ('backend', 'SRCSRV_NEW', 17, 3)""")
+        notice = self.wait_kind("UnknownType")[0]
+        self.assertEqual(notice["params"]["event_id"], 17)
         self.looks()
-        self.assertEqual(self.errbit.kinds(), ["SyncLost", "TypeFault"])
+        self.assertEqual(self.errbit.kinds(),
+                         ["SyncLost", "TypeFault", "UnknownType"])
 
     def test_a_run_that_ends_reports_before(self):
         self.set(("report.period", "30s"))
