@@ -170,6 +170,7 @@ static void test_nobody_there(void **state)
     assert_int_equal(w->given, 0);
     assert_int_equal(w->open, 10);
     assert_true(w->alarms >= 1);
+    assert_int_equal(w->alarm_kind, POOL_ALARM_DOWN);
     assert_non_null(strstr(w->alarm, "127.0.0.1:1"));
     assert_non_null(strstr(w->alarm, "check that the relay runs"));
     assert_true(pool_relay(w->pool, 0)->counts.connect_failures < 20);
@@ -192,6 +193,7 @@ static void test_bad_password(void **state)
     assert_int_equal(w->given, 0);
     assert_int_equal(w->script.connections, 1); /* no tight loop */
     assert_int_equal(w->alarms, 1);
+    assert_int_equal(w->alarm_kind, POOL_ALARM_ACCESS);
     assert_non_null(strstr(w->alarm, "535 5.7.8 bad credentials"));
     pool_counts(w->pool, &stats);
     assert_int_equal(stats.health, RELAY_PAUSED);
@@ -240,6 +242,7 @@ static void test_starttls_missing(void **state)
     world_send(w, 0.2);
     assert_int_equal(w->given, 0);
     assert_int_equal(w->alarms, 1);
+    assert_int_equal(w->alarm_kind, POOL_ALARM_ACCESS);
     assert_non_null(strstr(w->alarm, "STARTTLS was expected"));
     world_free(w);
 }
@@ -342,6 +345,7 @@ static void test_doubts(void **state)
     world_send(w, 0.3);
     assert_in_range(count_verdict(w, VERDICT_FAILED), 10, 20);
     assert_int_equal(w->alarms, 1);
+    assert_int_equal(w->alarm_kind, POOL_ALARM_PAUSED);
     assert_non_null(strstr(w->alarm, "Relay access denied"));
     world_free(w);
 }

@@ -311,6 +311,7 @@ static void refuse_certificate(const char *host, const char *ca_file,
     world_send(w, 0.5);
     assert_int_equal(w->given, 0);
     assert_int_equal(w->alarms, 1);
+    assert_int_equal(w->alarm_kind, POOL_ALARM_ACCESS);
     assert_non_null(strstr(w->alarm, why));
     world_free(w);
     waitpid(pid, NULL, 0);
