@@ -141,20 +141,33 @@ static void on_claimed(void *ctx, const char *backend,
 
 /* ---- looking ----------------------------------------------------------- */
 
+static void look(struct reporter *r)
+{
+    bool is_last = r->finish == FINISH_WANTED;
+
+    if (r->looks && alarms_is_ready(r->alarms) &&
+        alarms_look(r->alarms, is_last) && is_last) {
+        r->finish = FINISH_LOOKING;
+    }
+}
+
 static void on_ready(void *ctx)
 {
     struct reporter *r = ctx;
 
-    if (r->looks && !alarms_look(r->alarms, r->finish != FINISH_NOT)) {
-        log_debug("no look for alarms", "why=\"%s\"", "connection lost");
+    if (r->finish == FINISH_LOOKING) {
+        r->finish = FINISH_WANTED; /* the connection broke meanwhile */
     }
+    look(r);
 }
 
 static void on_looked(void *ctx)
 {
     struct reporter *r = ctx;
 
-    if (r->finish == FINISH_LOOKING && alarms_is_ready(r->alarms)) {
+    if (r->finish == FINISH_WANTED) {
+        look(r);
+    } else if (r->finish == FINISH_LOOKING && alarms_is_ready(r->alarms)) {
         r->finish = FINISH_TELLING;
     }
     if (r->looks) {
@@ -169,9 +182,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *timer, int events)
     (void)loop;
     (void)events;
     reporter_look_at_relays(r);
-    if (alarms_is_ready(r->alarms)) {
-        on_ready(r);
-    }
+    look(r);
 }
 
 /* ---- raising ----------------------------------------------------------- */
@@ -214,12 +225,10 @@ void reporter_finish(struct reporter *r)
         r->finish = FINISH_DONE; /* what is left can as well be found later */
         return;
     }
-    r->finish = FINISH_LOOKING;
+    r->finish = FINISH_WANTED;
     ev_timer_set(&r->deadline, FINISH_S, 0.0);
     ev_timer_start(r->loop, &r->deadline);
-    if (alarms_is_ready(r->alarms)) {
-        on_ready(r);
-    }
+    look(r);
 }
 
 bool reporter_is_finished(const struct reporter *r)

@@ -50,7 +50,14 @@ struct relay_watch {
     uint64_t sent_then; /* letters it had taken when that was so */
 };
 
-enum finish { FINISH_NOT, FINISH_LOOKING, FINISH_TELLING, FINISH_DONE };
+/* On the way out. */
+enum finish {
+    FINISH_NOT,
+    FINISH_WANTED,  /* a look that is under way may have begun too early */
+    FINISH_LOOKING, /* the last look */
+    FINISH_TELLING, /* what it has found */
+    FINISH_DONE,
+};
 
 struct reporter {
     struct ev_loop *loop;

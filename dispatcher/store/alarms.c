@@ -274,7 +274,7 @@ bool alarms_look(struct alarms *a, bool now)
     struct pg_params p = {0};
 
     if (a->is_looking) {
-        return true; /* it is on its way */
+        return false;
     }
     pg_param_int64(&p, now ? 0 : a->settings.period_ms);
     pg_param_int64(&p, a->settings.quiet_ms);

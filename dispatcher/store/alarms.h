@@ -73,8 +73,8 @@ void alarms_resolve(struct alarms *a, const char *cause);
 /* What became of a claim: it is told (again_ms < 0), or to be tried again. */
 void alarms_settle(struct alarms *a, int64_t claim, int64_t again_ms);
 
-/* Looks for causes; false when not connected. now: whoever has looked just
- * before. */
+/* Looks for causes; false when not connected, or while a look is under way.
+ * now: whoever has looked just before. */
 bool alarms_look(struct alarms *a, bool now);
 /* Takes up to most reports for a backend (whose name is a constant); false
  * when not connected. */

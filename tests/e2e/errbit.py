@@ -4,6 +4,7 @@ defined, and answers as Errbit does, or as it does when it is in trouble."""
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 
@@ -85,7 +86,8 @@ def check_notice(body):
 
 
 class Errbit:
-    """Listens on a free port of 127.0.0.1 (or the one given).
+    """Listens on a free port of 127.0.0.1 (or the one given); with a pair of
+    files, of a certificate and its key, it speaks TLS.
 
     mode says how requests are answered: 201 (the keys are looked up), 400,
     422, 500, ... or "hang": not at all, until the mode changes.
@@ -93,7 +95,7 @@ class Errbit:
 
     KEY = "0123456789abcdef"
 
-    def __init__(self, port=0, key=KEY):
+    def __init__(self, port=0, key=KEY, pair=None):
         self.key = key
         self.mode = 201
         self.notices = []   # those that were taken, in their order
@@ -127,9 +129,20 @@ class Errbit:
             daemon_threads = True
             allow_reuse_address = True
 
+            def handle_error(self, *_):
+                pass  # a client that does not like our certificate
+
         self.server = Server(("127.0.0.1", port), Handler)
+        if pair:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*pair)
+            # The handshake is the thread's of the connection.
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True,
+                do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "%s://127.0.0.1:%d" % ("https" if pair else "http",
+                                          self.port)
         self.thread = threading.Thread(target=self.server.serve_forever,
                                        kwargs={"poll_interval": 0.05},
                                        daemon=True)

@@ -10,6 +10,7 @@ import unittest
 
 import errbit
 import harness
+import scripted_relay
 from harness import wait_for
 
 QUICK = (("report.period", "200ms"), ("report.retry", "300ms"),
@@ -343,6 +344,26 @@ class Delivery(ReportCase):
         began = time.monotonic()
         self.assertEqual(harness.stop_process(process), 0)
         self.assertLess(time.monotonic() - began, 5 * harness.PATIENCE)
+
+    def test_certificates_are_verified(self):
+        folder = os.path.join(self.dispatcher.directory, "certificates")
+        os.mkdir(folder)
+        made = scripted_relay.Certificates(folder)
+        for pair, authority, is_told in (
+                ("good", "", False), ("good", "stranger", False),
+                ("other", "ca", False), ("expired", "ca", False),
+                ("good", "ca", True)):
+            with self.subTest("%s, trusting %s" % (pair, authority)):
+                tracker = errbit.Errbit(pair=made.pair(pair))
+                self.addCleanup(tracker.stop)
+                self.set(("report.errbit_url", tracker.url),
+                         ("report.errbit_ca_file",
+                          authority and made.path(authority + ".pem")))
+                self.sql("DELETE FROM postbatch.alarm")
+                self.unheard(1, 1)
+                said = self.run_once().stderr
+                self.assertEqual(len(tracker.notices), int(is_told), said)
+                self.assertEqual(tracker.requests == [], not is_told)
 
     def test_no_more_than_so_many_a_minute(self):
         self.set(("report.per_minute", "5"))
