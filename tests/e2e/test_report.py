@@ -723,8 +723,13 @@ class Incident(ReportCase):
                          "ServiceSuccess/contract.json")
         self.assertEqual(notice["params"]["keys"], ["comment"])
         self.assertEqual(notice["params"]["type"], "ServiceSuccess")
-        self.looks(1)
         self.assertEqual(self.errbit.kinds(), ["UnlistedKey"])
+        self.assertEqual(self.sql(
+            "SELECT a.kind, a.round, r.backend, r.told_round"
+            "  FROM postbatch.alarm AS a"
+            "  JOIN postbatch.alarm_report AS r USING (cause) ORDER BY 3"),
+            [["UnlistedKey", "1", "errbit", "1"],
+             ["UnlistedKey", "1", "log", "1"]])
 
 
 if __name__ == "__main__":
