@@ -11,7 +11,7 @@
  * until its end, or until the command has ended: what it leaves behind in the
  * background may keep the pipe open for ever.
  */
-#include "engine/hook.h"
+#include "engine/hook_inner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,37 +53,7 @@ struct hook {
     struct ev_timer failing; /* done from the loop, never from hook_run */
 };
 
-/* ---- the report -------------------------------------------------------- */
-
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-    buf_printf(out, ",\"%s\":", key);
-    if (text == NULL) {
-        buf_puts(out, "null");
-    } else {
-        buf_json(out, span_of(text));
-    }
-}
-
-void hook_write_json(struct buf *out, const struct hook_settings *settings,
-                     const struct report *r)
-{
-    buf_puts(out, "{\"cause\":");
-    buf_json(out, span_of(r->cause));
-    put_text(out, "kind", r->kind);
-    put_text(out, "severity", r->severity);
-    put_text(out, "component", r->component);
-    put_text(out, "action", r->action);
-    put_text(out, "message", r->message);
-    put_text(out, "file", r->file);
-    put_text(out, "environment", settings->environment);
-    put_text(out, "host", settings->host);
-    buf_printf(out, ",\"count\":%lld,\"is_over\":%s", (long long)r->count,
-               r->is_over ? "true" : "false");
-    buf_printf(out, ",\"first_at\":%.3f,\"last_at\":%.3f",
-               (double)r->first_us / 1e6, (double)r->last_us / 1e6);
-    buf_printf(out, ",\"params\":%s}\n", r->params ? r->params : "{}");
-}
+/* ---- the child --------------------------------------------------------- */
 
 /* A file in memory that holds the report; -1 when there is none to be had. */
 static int make_input(const struct hook *h, const struct report *r)
@@ -102,50 +72,6 @@ static int make_input(const struct hook *h, const struct report *r)
     buf_release(&json);
     return fd;
 }
-
-enum { OUR_VARIABLES = 10 };
-
-/* Our environment without our settings, with the report's main fields. The
- * last OUR_VARIABLES of the list are to be freed, and the list. */
-static char **make_environment(const struct hook *h, const struct report *r)
-{
-    size_t count = 0;
-    size_t n = 0;
-    char **list = NULL;
-
-    while (environ[count] != NULL) {
-        count++;
-    }
-    list = mem_calloc(count + OUR_VARIABLES + 1, sizeof(*list));
-    list[n++] = mem_printf("ALARM_KIND=%s", r->kind);
-    list[n++] = mem_printf("ALARM_MESSAGE=%s", r->message);
-    list[n++] = mem_printf("ALARM_CAUSE=%s", r->cause);
-    list[n++] = mem_printf("ALARM_SEVERITY=%s", r->severity);
-    list[n++] = mem_printf("ALARM_COMPONENT=%s", r->component);
-    list[n++] = mem_printf("ALARM_ACTION=%s", r->action);
-    list[n++] = mem_printf("ALARM_COUNT=%lld", (long long)r->count);
-    list[n++] = mem_printf("ALARM_HOST=%s", h->settings.host);
-    list[n++] = mem_printf("ALARM_ENVIRONMENT=%s", h->settings.environment);
-    list[n++] = mem_printf("ALARM_STATE=%s", r->is_over ? "over" : "open");
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(environ[i], "POSTBATCH_", 10) != 0 &&
-            strncmp(environ[i], "ALARM_", 6) != 0 &&
-            strncmp(environ[i], "NOTIFY_SOCKET=", 14) != 0) {
-            list[n++] = environ[i];
-        }
-    }
-    return list;
-}
-
-static void free_environment(char **list)
-{
-    for (size_t i = 0; i < OUR_VARIABLES; i++) {
-        mem_free(list[i]);
-    }
-    mem_free(list);
-}
-
-/* ---- the child --------------------------------------------------------- */
 
 /* In the child, after fork: only what is allowed there. */
 static void become(char *const *words, char **environment, int input,
@@ -353,7 +279,7 @@ static bool start(struct hook *h, const struct report *report, int input)
     if (input < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         return false;
     }
-    environment = make_environment(h, report);
+    environment = hook_environment(&h->settings, report);
     /* A handler of ours must not run in the child: it would wake our loop. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &usual);
@@ -363,7 +289,7 @@ static bool start(struct hook *h, const struct report *report, int input)
         become(h->words, environment, input, ends[1]);
     }
     sigprocmask(SIG_SETMASK, &usual, NULL);
-    free_environment(environment);
+    hook_environment_free(environment);
     close(ends[1]);
     if (h->pid < 0) {
         h->pid = 0;

@@ -14,7 +14,7 @@ import scripted_relay
 from harness import wait_for
 
 QUICK = (("report.period", "200ms"), ("report.retry", "300ms"),
-         ("report.settle", "300ms"), ("report.errbit_timeout", "2s"))
+         ("report.settle", "300ms"), ("report.errbit_timeout", "30s"))
 
 
 class ReportCase(harness.DispatchCase):
@@ -712,8 +712,9 @@ class Incident(ReportCase):
         self.assertEqual(self.number(
             "SELECT count(*) FROM postbatch.event"
             " WHERE payload ->> 'comment' LIKE 'Update %'"), 200)
-        self.assertEqual(self.sql("SELECT type, key FROM postbatch.drift"),
-                         [["ServiceSuccess", "comment"]])
+        wait_for(lambda: self.sql(
+            "SELECT type, key, events FROM postbatch.drift") ==
+            [["ServiceSuccess", "comment", "200"]], "200 events counted")
         # One notice says all of it.
         error = notice["errors"][0]
         self.assertEqual(error["message"],

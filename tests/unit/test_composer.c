@@ -474,15 +474,6 @@ static void drift_is_told_of_each_event(void **state)
     assert_span(buf_view(&w.drift),
                 "Broke_Down.extra Broke_Down.site "
                 "Broke_Down.extra Broke_Down.site Plain.extra ");
-
-    composer_forget_drift(w.composer);
-    buf_clear(&w.drift);
-    for (int i = 0; i < 2; i++) {
-        drop_events(&w);
-        add_event(&w, "Plain", "{\"what\": \"x\", \"extra\": 1}");
-        assert_int_equal(compose(&w), COMPOSE_DONE);
-    }
-    assert_span(buf_view(&w.drift), "Plain.extra ");
     world_release(&w);
 }
 
