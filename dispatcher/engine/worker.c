@@ -660,7 +660,7 @@ static void worker_release(struct worker *w)
     pool_free(w->pool);
     reporter_free(w->reporter);
     router_free(w->router);
-    queue_free(w->queue);
+    queue_free(w->queue, letters_release_batch);
     composer_free(w->composer);
     journal_close(w->journal);
 }

@@ -260,8 +260,10 @@ void queue_start(struct queue *q)
 
 static const struct queue_hooks deaf_hooks;
 
-void queue_free(struct queue *q)
+void queue_free(struct queue *q, void (*left)(struct batch *batch))
 {
+    struct list_node *n = NULL;
+
     if (q == NULL) {
         return;
     }
@@ -274,6 +276,9 @@ void queue_free(struct queue *q)
     ev_timer_stop(q->loop, &q->settle_pace);
     ev_timer_stop(q->loop, &q->lease_pause);
     drift_release(q);
+    while ((n = list_take(&q->held)) != NULL) {
+        left(LIST_OF(n, struct batch, leased));
+    }
     mem_free(q);
 }
 

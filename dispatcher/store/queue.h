@@ -68,8 +68,9 @@ struct queue *queue_new(struct ev_loop *loop,
                         const struct queue_settings *settings,
                         const struct queue_hooks *hooks, void *ctx);
 void queue_start(struct queue *q);
-/* Batches under way are not freed: they belong to the hooks. */
-void queue_free(struct queue *q);
+/* Each batch that is still held is handed to left, which frees it; NULL of q is
+ * fine. */
+void queue_free(struct queue *q, void (*left)(struct batch *batch));
 
 bool queue_is_ready(const struct queue *q);
 /* A lease is under way: on_batches will be called. */
