@@ -99,6 +99,12 @@ size_t rows_event_cost(const struct event *e);
 /* What was not found gets its reason; frees the maps. */
 void rows_finish(struct pending *p);
 
+/* ---- queue_ledger.c --------------------------------------------------- */
+
+/* Queues the COPY of all rows of the transaction under way; on_part hears how
+ * it ended. False when it cannot be queued. */
+bool ledger_copy(struct queue *q, pg_answer on_part);
+
 /* ---- queue_settle.c --------------------------------------------------- */
 
 /* Begins a transaction for what waits in q->settling, if none is under way. */

@@ -18,21 +18,6 @@
 #include "base/mem.h"
 #include "store/queue_inner.h"
 
-/* The leaf is named, because finding it anew for every row costs more than
- * writing the row. */
-static const char copy_format[] =
-    "COPY postbatch.ledger_%d (ring, at, batch_id, recipient_id, event_id, "
-    "more_events, verdict, code, enhanced, role, attempt, reply) "
-    "FROM STDIN (FORMAT binary)";
-
-enum { LEDGER_COLUMNS = 12, LEDGER_LEAVES = 32, DAY_S = 86400 };
-
-/* The leaf of the ledger for this moment: its day, modulo the leaves. */
-static int leaf_of(int64_t now_us)
-{
-    return (int)(now_us / 1000000 / DAY_S % LEDGER_LEAVES);
-}
-
 /* ---- the end of a transaction ------------------------------------------ */
 
 static void finish(struct queue *q, bool is_committed)
@@ -86,170 +71,6 @@ static void on_part(void *ctx, const PGresult *result, const char *error)
         }
         q->settle_failed = true;
     }
-}
-
-/* ---- the ledger -------------------------------------------------------- */
-
-static void put_more_events(struct buf *b, struct event **events,
-                            uint32_t count)
-{
-    struct buf array;
-
-    if (count <= 1) {
-        pg_copy_null(b);
-        return;
-    }
-    buf_init(&array, 0);
-    pg_array_begin(&array, PG_TYPE_INT8, count - 1);
-    for (uint32_t i = 1; i < count; i++) {
-        pg_array_int64(&array, events[i]->id);
-    }
-    pg_copy_text(b, buf_view(&array));
-    buf_release(&array);
-}
-
-static void put_code(struct buf *b, int code)
-{
-    if (code > 0) {
-        pg_copy_int16(b, (int16_t)code);
-    } else {
-        pg_copy_null(b);
-    }
-}
-
-static void put_enhanced(struct buf *b, const int enhanced[3])
-{
-    char text[16];
-
-    if (enhanced[0] == 0) {
-        pg_copy_null(b);
-        return;
-    }
-    snprintf(text, sizeof(text), "%d.%d.%d", enhanced[0], enhanced[1] % 1000,
-             enhanced[2] % 1000);
-    pg_copy_text(b, span_of(text));
-}
-
-static void put_row(struct buf *b, const struct letter *l, int64_t now_us,
-                    struct event **events, uint32_t event_count,
-                    const struct outcome *o, bool keeps_words)
-{
-    pg_copy_row(b, LEDGER_COLUMNS);
-    pg_copy_int16(b, (int16_t)leaf_of(now_us));
-    pg_copy_int64(b, now_us - PG_EPOCH_US);
-    pg_copy_int64(b, l->batch->origin);
-    pg_copy_int64(b, l->recipient_id);
-    pg_copy_int64(b, events[0]->id);
-    put_more_events(b, events, event_count);
-    pg_copy_int16(b, (int16_t)o->verdict);
-    put_code(b, o->code);
-    if (keeps_words) {
-        put_enhanced(b, o->enhanced);
-    } else {
-        pg_copy_null(b);
-    }
-    pg_copy_int16(b, (int16_t)l->role);
-    pg_copy_int16(b, (int16_t)l->batch->attempt);
-    if (keeps_words && o->text.len > 0) {
-        pg_copy_text(b, o->text);
-    } else {
-        pg_copy_null(b);
-    }
-}
-
-/* ---- notes about events ------------------------------------------------- */
-
-static bool has_notes(struct event **events, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (events[i]->note.len > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The reply, if it is kept, and behind it what was done to the events. */
-static void put_notes(struct buf *out, struct span reply, struct event **events,
-                      uint32_t count)
-{
-    buf_span(out, reply);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct event *e = events[i];
-
-        if (e->note.len > 0 && out->len + e->note.len < OUTCOME_TEXT_MAX) {
-            buf_puts(out, out->len > 0 ? "; " : "");
-            if (count > 1) {
-                buf_printf(out, "event %lld: ", (long long)e->id);
-            }
-            buf_span(out, e->note);
-        }
-    }
-}
-
-/* The row of the letter about these events. */
-static void put_sound(struct queue *q, struct buf *b, const struct letter *l,
-                      int64_t now_us, struct event **events, uint32_t count)
-{
-    struct outcome outcome = l->outcome;
-    bool keeps_words =
-        q->settings.keep_all_replies || outcome.verdict != VERDICT_SENT;
-    struct buf words;
-
-    if (!has_notes(events, count)) {
-        put_row(b, l, now_us, events, count, &outcome, keeps_words);
-        return;
-    }
-    buf_init(&words, 0);
-    put_notes(&words, keeps_words ? outcome.text : SPAN_NONE, events, count);
-    outcome.text = buf_view(&words);
-    put_row(b, l, now_us, events, count, &outcome, true);
-    buf_release(&words);
-}
-
-/* The letter's row, and one for each poison event that was left out of it. */
-static void put_letter(struct queue *q, struct buf *b, struct letter *l,
-                       int64_t now_us)
-{
-    struct event *sound[500];
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < l->event_count; i++) {
-        struct event *e = l->events[i];
-        const struct outcome skipped = {.verdict = VERDICT_SKIPPED,
-                                        .text = SPAN_LIT("quarantined")};
-
-        if (e->is_poison) {
-            put_row(b, l, now_us, &e, 1, &skipped, true);
-        } else if (count < sizeof(sound) / sizeof(sound[0])) {
-            sound[count++] = e;
-        }
-    }
-    if (count > 0 && l->outcome.verdict != VERDICT_NONE) {
-        put_sound(q, b, l, now_us, sound, count);
-    }
-}
-
-static bool copy_ledger(struct queue *q)
-{
-    int64_t now_us = clock_wall_us();
-    struct buf data;
-    bool is_queued = false;
-
-    buf_init(&data, 0);
-    pg_copy_begin(&data);
-    for (size_t i = 0; i < q->settled_count; i++) {
-        struct batch *b = q->settled[i];
-
-        for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
-            put_letter(q, &data, &b->letters[k], now_us);
-        }
-    }
-    pg_copy_end(&data);
-    snprintf(q->copy_sql, sizeof(q->copy_sql), copy_format, leaf_of(now_us));
-    is_queued = pg_copy(q->writing, q->copy_sql, &data, on_part, q);
-    buf_release(&data);
-    return is_queued;
 }
 
 /* ---- poison and suppression -------------------------------------------- */
@@ -384,7 +205,7 @@ static void on_fenced(void *ctx, const PGresult *result, const char *error)
     if (q->settled_answers < q->settled_count) {
         return;
     }
-    if (q->settle_failed || !copy_ledger(q) || !write_quarantine(q) ||
+    if (q->settle_failed || !ledger_copy(q, on_part) || !write_quarantine(q) ||
         !write_suppression(q)) {
         q->settle_failed = true;
     }
