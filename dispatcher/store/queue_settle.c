@@ -13,9 +13,7 @@
  */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "store/queue_inner.h"
 
 /* ---- the end of a transaction ------------------------------------------ */
