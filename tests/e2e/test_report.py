@@ -376,7 +376,7 @@ class Delivery(ReportCase):
         self.assertEqual(len(singles), 4)
         self.assertEqual(rest["params"]["causes"], 39)
         self.assertEqual(len(rest["params"]["some_of_them"]), 39)
-        self.assertEqual(self.due("errbit"), 0)
+        wait_for(lambda: self.due("errbit") == 0, "all of it told")
         self.looks()
         self.assertEqual(len(self.errbit.notices), 5)
 
