@@ -6,10 +6,14 @@
 #:   make check-asan  the same tests under AddressSanitizer and UBSan
 #:   make test-long   the tests that take longer than a minute each
 #:   make fuzz        fuzz the parsers (FUZZ_SECONDS= per target, default 60)
-#:   make bench-quick throughput within a minute; build/bench/latest.json
+#:   make bench       what mails cost, and what others' do, with pictures:
+#:                    build/bench/ (a quarter of an hour)
+#:   make bench-quick the most of it within a minute
+#:   make bench-lanes SMTP alone: lanes, libcurl and smtp-source
+#:   make profile     where a mail's microseconds go, by perf
+#:                    (bench/postbatch-bench --help has all the options)
 #:   make bench-poison what it costs when every tenth event is poison
 #:   make bench-compose instructions and CPU time of composing a letter
-#:   make bench-lanes lanes, libcurl and smtp-source beside each other
 #:   make screenshots the README's pictures: letters and preview, by Chromium
 #:   make layers      prove the include law (who may include whom)
 #:   make lint        clang-tidy and cppcheck
@@ -47,24 +51,27 @@ Q := $(if $(V),,@)
 LIB_SOURCES   := $(filter-out dispatcher/main.c,\
                  $(wildcard dispatcher/*.c dispatcher/*/*.c))
 SINK_SOURCES  := $(wildcard bench/sink/*.c)
-SMTPB_SOURCES := $(wildcard bench/smtp/*.c)
+SMTPB_SOURCES := $(wildcard bench/smtp/*.c) bench/peers/libcurl/curl_loop.c
+PEER_SOURCES  := $(wildcard bench/peers/libcurl/*.c)
 COMPB_SOURCES := $(wildcard bench/compose/*.c)
 UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 BUILT_IN      := $(wildcard sql/*.sql sql/queries/*.sql sql/roles/*.sql \
                  dispatcher/preview/page/*)
 ALL_C         := $(wildcard dispatcher/*.[ch] dispatcher/*/*.[ch] \
-                 bench/*/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+                 bench/*/*.[ch] bench/peers/*/*.[ch] tests/unit/*.[ch] \
+                 tests/fuzz/*.[ch])
 
 LIB       := $(BUILD)/libpostbatch.a
 LIB_OBJS  := $(LIB_SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/gen/embed.o
 UNITS     := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 PROGRAMS  := $(BUILD)/postbatch $(BUILD)/postbatch-sink \
-             $(BUILD)/bench-smtp $(BUILD)/bench-compose
+             $(BUILD)/bench-smtp $(BUILD)/bench-compose \
+             $(BUILD)/bench-peer-libcurl
 
 .PHONY: all help deps need-deps demo test test-long check-asan fuzz \
-        bench-quick bench-lanes bench-poison bench-compose screenshots \
-        layers lint format format-check install clean tests
+        bench bench-quick bench-lanes bench-poison bench-compose profile \
+        screenshots layers lint format format-check install clean tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -104,6 +111,10 @@ $(BUILD)/bench-smtp: $(SMTPB_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/bench-compose: $(COMPB_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
+	@$(if $(V),,echo "  LD      $@")
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/bench-peer-libcurl: $(PEER_SOURCES:%.c=$(BUILD)/%.o) $(LIB)
 	@$(if $(V),,echo "  LD      $@")
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
@@ -148,9 +159,16 @@ check-asan: need-deps
 	    SAN=address,undefined OPT=-O1 all tests
 	$(Q)$(PYTHON) tests/run --build $(BUILD)/asan --sanitized
 
+BENCH = $(PYTHON) bench/postbatch-bench --build $(BUILD)
+
+bench: need-deps
+	$(Q)sh bench/install-peers --if-missing
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BENCH) $(BENCH_OPTIONS)
+
 bench-quick: need-deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) bench/quick --build $(BUILD)
+	$(Q)$(BENCH) --quick $(BENCH_OPTIONS)
 
 bench-poison: need-deps
 	$(Q)$(MAKE) --no-print-directory all
@@ -162,7 +180,12 @@ bench-compose: need-deps
 
 bench-lanes: need-deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) bench/lanes --build $(BUILD)
+	$(Q)$(BENCH) --only lanes $(BENCH_OPTIONS)
+
+profile: need-deps
+	$(Q)sh bench/install-peers --if-missing
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BENCH) --profile $(BENCH_OPTIONS)
 
 FUZZ_SECONDS ?= 60
 fuzz: need-deps

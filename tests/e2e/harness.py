@@ -84,8 +84,9 @@ def peak_memory_mb(pid):
 class Postgres:
     """A private cluster; one a test class, with a database a test."""
 
-    def __init__(self, fast=True):
-        self.directory = tempfile.mkdtemp(prefix="postbatch-pg-")
+    def __init__(self, fast=True, directory=None):
+        self.directory = directory or tempfile.mkdtemp(prefix="postbatch-pg-")
+        os.makedirs(self.directory, exist_ok=True)
         os.chmod(self.directory, 0o755)
         self.script = os.path.join(ROOT, "bench", "private-postgres")
         command = ["sh", self.script, "start", self.directory]

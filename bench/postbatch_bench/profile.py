@@ -1,0 +1,2 @@
+def main(options):
+    return 0
