@@ -2,14 +2,13 @@
 others go on; the exit status says it at the end."""
 
 import os
-import shutil
 import sys
 import time
 import traceback
 
 from postbatch_bench import options as command_line
 from postbatch_bench import pictures, profile, scenarios
-from postbatch_bench.ground import BENCH, Missing, program, progress
+from postbatch_bench.ground import Missing, program, progress
 from postbatch_bench.results import Results
 from postbatch_bench.world import World
 
@@ -87,13 +86,13 @@ def run_all(bench, chosen):
     return failures
 
 
-def draw(path):
-    """Draws the figures at path beside it; gives whether it could."""
+def draw(path, folder=None):
+    """Draws the figures at path, beside them if no folder is named."""
     if program("gnuplot") is None:
         print("pictures are missing: gnuplot is not installed; "
               "bench/install-peers")
         return
-    folder = os.path.join(os.path.dirname(path), "pictures")
+    folder = folder or os.path.join(os.path.dirname(path), "pictures")
     for name in pictures.draw(path, folder):
         print("drawn: %s/%s.svg and .png" % (folder, name))
 
@@ -127,8 +126,8 @@ def main(arguments=None):
     if options.list:
         list_scenarios()
         return 0
-    if options.pictures:
-        draw(path)
+    if options.pictures is not None:
+        draw(path, options.pictures)
         return 0
     if options.profile:
         return profile.main(options)

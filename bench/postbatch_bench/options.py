@@ -39,8 +39,9 @@ def _add_what(parser):
                            const=name, help=words)
     group.add_argument("--rounds", type=int, metavar="N",
                        help="of every comparison (A B A B ...)")
-    group.add_argument("--pictures", action="store_true",
-                       help="only draw BUILD/bench/latest.json again")
+    group.add_argument("--pictures", nargs="?", const="", metavar="FOLDER",
+                       help="only draw BUILD/bench/latest.json again, into "
+                       "FOLDER (BUILD/bench/pictures)")
     group.add_argument("--profile", action="store_true",
                        help="where a mail's microseconds go, by perf")
 

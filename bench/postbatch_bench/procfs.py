@@ -77,14 +77,18 @@ class Ended:
         self.rss_mb = max(rss_mb, use.ru_maxrss / 1024.0)
 
 
-def watch(process, began, every=0.02):
+def watch(process, began, longest_s=600, every=0.02):
     """Waits for a child process (a Popen, started at began on the monotonic
-    clock) and gives an Ended."""
+    clock) and gives an Ended. One that takes too long is killed."""
     rss_mb = 0.0
     while True:
         pid, status, use = os.wait4(process.pid, os.WNOHANG)
         if pid:
             break
+        if time.monotonic() - began > longest_s:
+            process.kill()
+            process.wait()
+            raise TimeoutError("not done after %d s" % longest_s)
         rss_mb = max([rss_mb] + [peak_rss_mb(p) for p in
                                  children(process.pid)])
         time.sleep(every)

@@ -16,7 +16,7 @@ import time
 from postbatch_bench import ground, procfs
 from postbatch_bench.ground import TEMPLATES
 
-LONGEST_S = 1800
+LONGEST_S = 1200  # of one run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,7 +267,7 @@ class World:
         wal, cpu = self.wal(), self.pg_cpu()
         began = time.monotonic()
         process = dispatcher.start("--once")
-        ended = procfs.watch(process, began)
+        ended = procfs.watch(process, began, LONGEST_S)
         if ended.status != 0:
             raise RuntimeError("postbatch run: exit %d\n%s" %
                                (ended.status, dispatcher.read_log()[-2000:]))
