@@ -2,6 +2,7 @@
 others go on; the exit status says it at the end."""
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -118,7 +119,13 @@ def measure(options, path):
     return 1 if failures else 0
 
 
+def on_signal(number, frame):
+    """Ends the program with all that it started."""
+    raise SystemExit("postbatch-bench: ended by signal %d" % number)
+
+
 def main(arguments=None):
+    signal.signal(signal.SIGTERM, on_signal)
     options = command_line.read(arguments)
     path = options.output or os.path.join(options.build, "bench",
                                           "latest.json")
@@ -130,5 +137,5 @@ def main(arguments=None):
         draw(path, options.pictures)
         return 0
     if options.profile:
-        return profile.main(options)
+        return profile.main(options, path)
     return measure(options, path)

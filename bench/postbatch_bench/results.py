@@ -16,9 +16,11 @@ class Results:
     def title(self, text):
         print("\n" + text, flush=True)
 
-    def add(self, name, value, unit, note=""):
+    def add(self, name, value, unit, note="", quiet=False):
         self.rows.append({"name": name, "value": round(float(value), 4),
                           "unit": unit, "note": note})
+        if quiet:
+            return
         digits = 1 if abs(value) >= 10 else 2
         print("  %-38s %14s %-8s %s" % (name, "{:,.{}f}".format(
             value, digits), unit, note), flush=True)

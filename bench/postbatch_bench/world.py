@@ -100,21 +100,25 @@ class World:
         self.directory = tempfile.mkdtemp(prefix="postbatch-bench-")
         self.numbers = iter(range(1, 1000000))
         self.cluster = self.harness.Postgres(fast=fast)
-        self.pid = self._postmaster()
-        self.base = self.cluster.database("base")
-        self._with_dispatcher(self.base, lambda d: d.must("migrate"))
+        try:
+            self.pid = self._postmaster()
+            self._make_base()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _make_base(self):
+        """The migrated database that every run's is a copy of."""
+        dispatcher = self.harness.Dispatcher(self.cluster.database("base"), 0)
+        try:
+            dispatcher.must("migrate")
+        finally:
+            dispatcher.stop()
 
     def _postmaster(self):
         data = self.value(self.cluster.conninfo, "SHOW data_directory")
         with open(os.path.join(data, "postmaster.pid")) as f:
             return int(f.readline())
-
-    def _with_dispatcher(self, dsn, action):
-        dispatcher = self.harness.Dispatcher(dsn, 0)
-        try:
-            return action(dispatcher)
-        finally:
-            dispatcher.stop()
 
     def stop(self):
         self.cluster.stop()
