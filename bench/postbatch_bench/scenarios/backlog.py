@@ -32,7 +32,7 @@ def sizes(bench):
 def start_up_s(bench):
     """CPU seconds of a run that finds nothing to do: (worker, PostgreSQL)."""
     runs = [bench.world.once("", 0, bench.setup)
-            for _ in range(bench.pick(tiny=1, quick=3, normal=5))]
+            for _ in range(bench.pick(tiny=1, quick=2, normal=5))]
     return (median([r.worker_cpu_s for r in runs]),
             median([r.pg_cpu_s for r in runs]))
 
@@ -40,7 +40,7 @@ def start_up_s(bench):
 def cost(bench, events, held, start_up):
     """Microseconds a mail, of worker and PostgreSQL, start-up taken off."""
     filled = fill.one_to_one(events, bench.size, min(events, PEOPLE))
-    repeat = max(1, min(10, bench.pick(tiny=1, quick=30000, normal=TOGETHER)
+    repeat = max(1, min(10, bench.pick(tiny=1, quick=20000, normal=TOGETHER)
                         // events))
     worker_s = pg_s = 0.0
     for _ in range(repeat):

@@ -55,7 +55,7 @@ def run(bench):
     has_source = program("smtp-source") and not bench.world.relay
     if has_source:
         contenders["smtp-source"] = lambda: smtp_source(
-            bench, max(mails // 5, 50))
+            bench, max(mails // bench.pick(tiny=2, quick=10, normal=5), 50))
     seen = in_rounds(contenders, bench.rounds(tiny=1, quick=2, normal=3))
     runs = seen["dispatcher"]
     add_costs(results, runs)
