@@ -75,12 +75,12 @@ def run_one(bench, scenario):
 def run_all(bench, chosen):
     began = time.monotonic()
     failures = []
-    for scenario in chosen:
+    for number, scenario in enumerate(chosen, 1):
         late = time.monotonic() - began > QUICK_S
         if bench.options.scale == "quick" and late:
             progress("left out, a minute is over: " + scenario.NAME)
             continue
-        progress(scenario.NAME + ": " + scenario.TITLE)
+        progress("%d of %d: %s" % (number, len(chosen), scenario.NAME))
         failure = run_one(bench, scenario)
         if failure:
             failures.append(failure)

@@ -54,8 +54,8 @@ def _add_load(parser):
                        help="of a mail, about (2700)")
     group.add_argument("--fan-out", type=_count, metavar="N",
                        help="subscribers of the one event")
-    group.add_argument("--events-per-letter", type=int, default=10,
-                       metavar="N", help="when gathering (10)")
+    group.add_argument("--events-per-recipient", type=int, default=10,
+                       metavar="N", help="that one letter gathers (10)")
     group.add_argument("--backlog", type=_count, metavar="N",
                        help="most events waiting")
 

@@ -21,6 +21,8 @@ from postbatch_bench.results import Results
 from postbatch_bench.world import World
 
 FREQUENCY = 997  # samples a second of CPU
+# A line of "perf script": address, function, object in parentheses.
+FRAME = re.compile(r"\s+([0-9a-f]+) .*\(([^()]*(?:\([^()]*\))?[^()]*)\)$")
 
 REST = "engine and loop"
 
@@ -99,8 +101,7 @@ def stacks(text):
     """The samples of "perf script -F ip,sym,dso", as [[(ip, object)]]."""
     found, frames = [], []
     for line in text.splitlines() + [""]:
-        match = re.match(r"\s+([0-9a-f]+) .*\(([^()]*(?:\([^()]*\))?[^()]*)\)$",
-                         line)
+        match = FRAME.match(line)
         if match:
             frames.append((int(match[1], 16), match[2]))
         elif frames:
@@ -171,7 +172,7 @@ def pg_stages(world, known):
     return found
 
 
-# ---- the run ------------------------------------------------------------------
+# ---- the run ----------------------------------------------------------------
 
 def emit(session, mails, size):
     session.run("BEGIN")
@@ -196,8 +197,8 @@ def record(world, options, setup, mails):
     symbols = Symbols(os.path.join(world.build, "postbatch"))
     with world.database(fill.recipients(mails)) as dsn, \
             world.sink(setup, mails) as sink, \
-            world.dispatcher(dsn, setup, sink.port) as dispatcher:
-        process = dispatcher.start()
+            world.dispatcher(dsn, setup, sink.port) as dispatcher, \
+            world.service(dispatcher) as process:
         world.harness.wait_for(lambda: len(set(backends(world, dsn).values()))
                                >= 3, "the worker's connections")
         session = world.harness.Session(dsn)
@@ -217,7 +218,6 @@ def record(world, options, setup, mails):
         pg = between(pg, pg_stages(world, known))
         recording.stop()
         session.close()
-        world.harness.stop_process(process)
         seen = sink.summary()
     parts = {stage: [pg.get(stage, 0.0), 0.0, 0.0] for stage in ORDER}
     for (stage, side), share in shares(data, symbols).items():

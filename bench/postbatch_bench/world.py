@@ -37,10 +37,6 @@ class Setup:
     def but(self, **changes):
         return dataclasses.replace(self, **changes)
 
-    @property
-    def may_fail(self):
-        return self.temporary or self.permanent or self.dropped
-
 
 @dataclasses.dataclass
 class Figures:
@@ -237,6 +233,18 @@ class World:
             yield found
         finally:
             found.stop()
+
+    @contextlib.contextmanager
+    def service(self, dispatcher, *arguments):
+        """"postbatch run" in the background; gives its process, which is
+        ended with the block. Its memory is noted."""
+        process = dispatcher.start(*arguments)
+        yield process
+        self.results.memory(max(map(procfs.peak_rss_mb, [process.pid] +
+                                    procfs.children(process.pid))))
+        if self.harness.stop_process(process) != 0:
+            raise RuntimeError("postbatch run: exit %d\n%s" % (
+                process.returncode, dispatcher.read_log()[-2000:]))
 
     def once(self, fill, mails, setup=Setup(), held=False, **settings):
         """Fills a database, dispatches until nothing is left that is due, and

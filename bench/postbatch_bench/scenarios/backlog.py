@@ -9,7 +9,7 @@ would weigh, with a million it would not.
 
 from postbatch_bench import fill
 from postbatch_bench.ground import progress
-from postbatch_bench.rounds import add_median, median
+from postbatch_bench.rounds import add_median, add_ratio, median
 
 NAME = "backlog"
 TITLE = "10 thousand to 10 million events waiting; a held snapshot"
@@ -76,15 +76,15 @@ def run(bench):
                    (median([f[1] for f in found]),
                     median([f[0] for f in found])), 1)
 
-    def typical(key):
-        return median([sum(f) for f in seen[key]])
+    def costs(events, held):
+        return [sum(found) for found in seen[events, held]]
 
     most = counts[-1]
-    results.add("backlog_cost_ratio",
-                typical((most, False)) / typical((counts[0], False)), "",
-                "CPU a mail of PostgreSQL and worker, %d over %d waiting" %
-                (most, counts[0]))
-    results.add("held_snapshot_cost_ratio",
-                typical((most, True)) / typical((most, False)), "",
-                "the same with a held snapshot over without, %d waiting" %
-                most)
+    add_ratio(results, "backlog_cost_ratio", costs(most, False),
+              costs(counts[0], False),
+              "CPU a mail of PostgreSQL and worker, %d over %d waiting" %
+              (most, counts[0]))
+    add_ratio(results, "held_snapshot_cost_ratio", costs(most, True),
+              costs(most, False),
+              "the same, with a held snapshot over without, %d waiting" %
+              most)

@@ -19,11 +19,9 @@ def once(bench):
             world.sink(bench.setup, keeps=("log",)) as sink, \
             world.dispatcher(dsn, bench.setup, sink.port) as dispatcher:
         began = time.time()
-        process = dispatcher.start()
-        world.harness.wait_for(lambda: sink.accepted() >= 1, "the mail")
-        arrived = sink.arrivals()[0][0]
-        world.harness.stop_process(process)
-        return (arrived - began) * 1000
+        with world.service(dispatcher):
+            world.harness.wait_for(lambda: sink.accepted() >= 1, "the mail")
+            return (sink.arrivals()[0][0] - began) * 1000
 
 
 def run(bench):

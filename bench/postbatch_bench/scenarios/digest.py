@@ -17,7 +17,7 @@ DAILY = """
 def run(bench):
     """Holds the letters, makes them all due, and sends them."""
     bench.needs_sink()
-    world, each = bench.world, bench.options.events_per_letter
+    world, each = bench.world, bench.options.events_per_recipient
     mails = bench.mails(tiny=100, normal=50000)
     filled = DAILY + fill.gathered(mails, each, bench.size)
     with world.database(filled) as dsn, \

@@ -24,8 +24,8 @@ def shares(options):
     return [share or 0 for share in given]
 
 
-def settle(bench, dispatcher, dsn, mails, process):
-    """Waits until every letter is sent or failed; gives (seconds, verdicts)."""
+def settle(dispatcher, mails, process):
+    """Waits until every letter is sent or failed; gives the seconds."""
     began = time.monotonic()
     while time.monotonic() - began < LONGEST_S:
         stats = json.loads(dispatcher.must("stats", "--json").stdout)
@@ -45,9 +45,8 @@ def once(bench, setup, mails):
             world.dispatcher(dsn, setup, sink.port, retry__first="1ms",
                              retry__max="1s", relay__main__rest="10ms",
                              relay__main__rest_max="50ms") as dispatcher:
-        process = dispatcher.start()
-        seconds = settle(bench, dispatcher, dsn, mails, process)
-        bench.world.harness.stop_process(process)
+        with world.service(dispatcher) as process:
+            seconds = settle(dispatcher, mails, process)
         verdicts = {int(v): int(n) for v, n in world.sql(
             dsn, "SELECT verdict, count(*) FROM postbatch.ledger GROUP BY 1")}
         return seconds, verdicts, sink.summary()

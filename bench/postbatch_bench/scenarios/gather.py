@@ -10,7 +10,7 @@ PROMISES = ("gather_mails_per_s",)
 
 
 def run(bench):
-    results, each = bench.results, bench.options.events_per_letter
+    results, each = bench.results, bench.options.events_per_recipient
     mails = bench.mails(tiny=100, normal=50000)
     filled = fill.gathered(mails, each, bench.size)
     runs = in_rounds(

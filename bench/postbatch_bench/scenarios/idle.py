@@ -19,8 +19,8 @@ def run(bench):
     rest = bench.pick(tiny=0, quick=1, normal=60)
     with world.database(fill.one_to_one(100, bench.size)) as dsn, \
             world.sink(bench.setup) as sink, \
-            world.dispatcher(dsn, bench.setup, sink.port) as dispatcher:
-        process = dispatcher.start()
+            world.dispatcher(dsn, bench.setup, sink.port) as dispatcher, \
+            world.service(dispatcher) as process:
         world.harness.wait_for(lambda: sink.accepted() >= 100, "the mails")
         time.sleep(rest)
         worker, pg = procfs.tree_cpu(process.pid), world.pg_cpu()
@@ -29,8 +29,6 @@ def run(bench):
         took = time.monotonic() - began
         worker = procfs.tree_cpu(process.pid) - worker
         pg = world.pg_cpu() - pg
-        results.memory(procfs.peak_rss_mb(process.pid))
-        world.harness.stop_process(process)
     results.add("idle_cpu_percent", (worker + pg) / took * 100, "%",
                 "of one core over %.0f s: worker %.2f, PostgreSQL %.2f; "
                 "after %.0f s of rest" % (took, worker / took * 100,

@@ -6,6 +6,7 @@ time of a commit is when psql has its answer. The sink's log says when a mail
 was accepted, and its recipient which event it was: each has its own.
 """
 
+import contextlib
 import time
 
 from postbatch_bench import fill
@@ -60,20 +61,16 @@ def once(bench, rate, seconds):
     with world.database(fill.recipients(most)) as dsn, \
             world.sink(bench.setup, most, keeps=("log",)) as sink, \
             world.dispatcher(dsn, bench.setup, sink.port) as dispatcher:
-        process = dispatcher.start()
-        session = world.harness.Session(dsn)
-        try:
+        with world.service(dispatcher), contextlib.closing(
+                world.harness.Session(dsn)) as session:
             world.harness.wait_for(
                 lambda: world.value(dsn, "SELECT count(*) FROM"
                                     " postbatch.worker") != "0",
                 "the worker to start")
             committed, took = emit(session, rate, seconds, bench.size)
-        finally:
-            session.close()
-        sent = committed[-1][1] - 1
-        world.harness.wait_for(lambda: sink.accepted() >= sent,
-                               "%d mails" % sent, 60)
-        world.harness.stop_process(process)
+            sent = committed[-1][1] - 1
+            world.harness.wait_for(lambda: sink.accepted() >= sent,
+                                   "%d mails" % sent, 60)
         return lags_ms(committed, sink.arrivals()), sent / took
 
 
