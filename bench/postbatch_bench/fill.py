@@ -58,8 +58,6 @@ def gathered(people, each, size, type_name="gathered"):
     letter about all of them. An event's words are its part of the letter."""
     return recipients(people) + """
       INSERT INTO postbatch.event (type, payload)
-        SELECT '%s', %s
-          FROM generate_series(1, %d) AS i
-         CROSS JOIN LATERAL generate_series(1, %d) AS n;""" % (
-        type_name, payload("'recipient', i", "n", OVERHEAD + size // each),
-        people, each)
+        SELECT '%s', %s FROM generate_series(0, %d) AS i;""" % (
+        type_name, payload("'recipient', 1 + i / %d" % each, "i",
+                           OVERHEAD + size // each), people * each - 1)

@@ -251,10 +251,11 @@ def main(options, path):
               "bench/install-peers")
         return 69
     results = Results()
-    mails = options.mails or (2000 if options.scale == "tiny" else 200000)
+    mails = options.mails or 200000
     world = World(options.build, results)
     try:
-        parts, seen = record(world, options, command_line.setup(options), mails)
+        parts, seen = record(world, options, command_line.setup(options),
+                             mails)
     except Missing as missing:
         print("the profile is missing: %s" % missing)
         return 69
