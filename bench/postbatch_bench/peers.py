@@ -56,8 +56,8 @@ def _loads(words, what):
 
 
 def _rails(build):
-    return [_loads(["ruby", "-e", "require 'action_mailer';"
-                    "require 'active_record'; require 'pg'"],
+    return [_loads(["ruby", "-e", "%w[actionmailer activerecord pg]"
+                    ".each { |name| gem name }"],
                    "ActionMailer, Active Record or pg"),
             "-W0", _path("rails", "peer.rb")]
 
