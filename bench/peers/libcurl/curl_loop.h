@@ -1,6 +1,8 @@
 /*
  * curl_loop - libcurl's multi interface on libev, as its manual has it
- * (curl_multi_socket_action), for programs that measure libcurl itself.
+ * (curl_multi_socket_action), for programs that measure libcurl itself. It is
+ * not the dispatcher's net/multi: a yardstick keeps its easy handles, as the
+ * manual recommends, and must not change when the dispatcher does.
  */
 #ifndef BENCH_CURL_LOOP_H
 #define BENCH_CURL_LOOP_H

@@ -22,8 +22,10 @@ def run(bench):
                "%d subscribers, start of the program to its end" %
                subscribers)
     add_median(results, "fanout_pg_cpu_us_per_mail",
-               [r.pg_us for r in runs], "us", "", 1)
+               [r.pg_us for r in runs], "us",
+               "all PostgreSQL processes, event to ledger", 1)
     add_median(results, "fanout_worker_cpu_us_per_mail",
-               [r.worker_us for r in runs], "us", "", 1)
+               [r.worker_us for r in runs], "us", "user and system", 1)
     add_median(results, "fanout_wal_bytes_per_mail",
-               [r.wal_bytes / r.mails for r in runs], "bytes", "", 1)
+               [r.wal_bytes / r.mails for r in runs], "bytes",
+               "event to ledger", 1)

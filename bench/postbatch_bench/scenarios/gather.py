@@ -19,11 +19,14 @@ def run(bench):
             router__step=5000 // each * each)},
         bench.rounds(tiny=1, normal=2))["gather"]
     add_median(results, "gather_mails_per_s", [r.mails_per_s for r in runs],
-               "mails/s", "%d events a mail" % each)
+               "mails/s", "%d events a mail, start of the program to its end"
+               % each)
     add_median(results, "gather_events_per_s",
-               [r.mails_per_s * each for r in runs], "events/s")
+               [r.mails_per_s * each for r in runs], "events/s",
+               "the same, in events")
     add_median(results, "gather_pg_cpu_us_per_mail", [r.pg_us for r in runs],
-               "us", "of %d events" % each, 1)
+               "us", "all PostgreSQL processes, a mail of %d events" % each,
+               1)
     add_median(results, "gather_worker_cpu_us_per_mail",
                [r.worker_us for r in runs], "us",
-               "of %d events" % each, 1)
+               "user and system, a mail of %d events" % each, 1)

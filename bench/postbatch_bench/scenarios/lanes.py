@@ -95,7 +95,7 @@ def measure_cpu(bench):
     unit = "mails/CPU s"
     for gear in GEARS:
         add_median(results, "lane_%s_mails_per_cpu_s" % gear, seen[gear],
-                   unit)
+                   unit, "one lane, window %d" % WINDOW)
     best = max((name for name in seen if name.startswith("libcurl")),
                key=lambda name: median(seen[name]))
     add_median(results, "libcurl_transfer_mails_per_cpu_s", seen[best], unit,

@@ -19,9 +19,11 @@ def run(bench):
          for tls in ("none", "starttls")},
         bench.rounds(tiny=1, normal=3))
     add_median(results, "tls_mails_per_s",
-               [r.mails_per_s for r in seen["starttls"]], "mails/s")
+               [r.mails_per_s for r in seen["starttls"]], "mails/s",
+               "start of the program to its end")
     add_median(results, "tls_worker_cpu_us_per_mail",
-               [r.worker_us for r in seen["starttls"]], "us", "", 1)
+               [r.worker_us for r in seen["starttls"]], "us",
+               "user and system, with TLS", 1)
     add_ratio(results, "tls_worker_cpu_ratio",
               [r.worker_us for r in seen["starttls"]],
               [r.worker_us for r in seen["none"]],

@@ -20,10 +20,12 @@ def run(bench):
         bench.rounds(tiny=1, normal=3))
     for count, runs in seen.items():
         add_median(results, "workers_%d_mails_per_s" % count,
-                   [r.mails_per_s for r in runs], "mails/s")
+                   [r.mails_per_s for r in runs], "mails/s",
+                   "start of the program to its end")
         add_median(results, "workers_%d_cpu_us_per_mail" % count,
                    [r.both_us for r in runs], "us",
-                   "worker and PostgreSQL", 1)
+                   "all worker and PostgreSQL processes", 1)
     add_ratio(results, "workers_2_over_1_ratio",
               [r.mails_per_s for r in seen[2]],
-              [r.mails_per_s for r in seen[1]], "mails/s")
+              [r.mails_per_s for r in seen[1]],
+              "mails/s, with two over with one")
