@@ -72,9 +72,9 @@ def run_one(bench, scenario):
     return failure
 
 
-def run_all(bench, chosen):
+def run_all(bench, chosen, failures):
+    """Runs the scenarios; adds what went wrong to failures."""
     began = time.monotonic()
-    failures = []
     for number, scenario in enumerate(chosen, 1):
         late = time.monotonic() - began > QUICK_S
         if bench.options.scale == "quick" and late:
@@ -84,7 +84,6 @@ def run_all(bench, chosen):
         failure = run_one(bench, scenario)
         if failure:
             failures.append(failure)
-    return failures
 
 
 def draw(path, folder=None):
@@ -104,8 +103,11 @@ def measure(options, path):
     progress("starting PostgreSQL")
     world = World(options.build, results, options.relay,
                   fast=options.scale == "tiny")
+    failures = []
     try:
-        failures = run_all(Bench(options, results, world), chosen)
+        run_all(Bench(options, results, world), chosen, failures)
+    except (KeyboardInterrupt, SystemExit):
+        failures.append("ended before all was measured")
     finally:
         world.stop()
     results.title("over all scenarios")
