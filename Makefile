@@ -172,7 +172,7 @@ bench-quick: need-deps
 
 bench-poison: need-deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(PYTHON) bench/poison/run --build $(BUILD)
+	$(Q)$(BENCH) --only poison $(BENCH_OPTIONS)
 
 bench-compose: need-deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -1,5 +1,5 @@
 """Ten ways in which an event can be poison, each with the stage and the reason
-that the quarantine must give. bench/poison/run measures what they cost;
+that the quarantine must give. The scenario "poison" measures what they cost;
 tests/e2e/test_poison_kinds.py looks at each of them."""
 
 import json

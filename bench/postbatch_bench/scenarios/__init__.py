@@ -13,7 +13,7 @@ import importlib
 
 NAMES = ("one_to_one", "fan_out", "gather", "digest", "failures",
          "round_trip", "tls", "backlog", "workers", "lag", "cold_start",
-         "idle", "peers", "lanes", "as_asked")
+         "idle", "poison", "peers", "lanes", "as_asked")
 
 TABLE = [importlib.import_module("postbatch_bench.scenarios." + name)
          for name in NAMES]
