@@ -197,7 +197,7 @@ class World:
                 options += [name, str(text)]
         for verb, share, action in (
                 ("rcpt", setup.permanent, "550 5.1.1 no such user"),
-                ("content", setup.temporary, "451 4.3.0 try again later"),
+                ("rcpt", setup.temporary, "450 4.2.1 mailbox busy"),
                 ("content", setup.dropped, "drop-after")):
             if share:
                 options += ["--fault", "%s@rate:%g=%s" % (verb, share,
