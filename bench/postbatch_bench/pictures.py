@@ -4,6 +4,7 @@ so that they can be drawn again without measuring again:
     bench/postbatch-bench --pictures [FOLDER]
 """
 
+import math
 import os
 import re
 import subprocess
@@ -74,7 +75,7 @@ def throughput(values):
     data = [(count - 1 - place, value, colour, words, label)
             for place, (label, value, colour, words) in enumerate(rows)]
     tics = ", ".join('"%s" %d' % (row[4], row[0]) for row in data)
-    least = 10 ** (len(str(int(min(row[1] for row in rows)))) - 1)
+    least = 10 ** math.floor(math.log10(min(row[1] for row in rows) / 1.5))
     return (920, 130 + 38 * count), block(
         "bars", [row[:4] for row in data]) + """
 set title 'Mails a second, event to ledger, all on one machine'
