@@ -1,5 +1,5 @@
 /*
- * chars - what a byte may be in a mail, and where a UTF-8 character ends.
+ * chars - what a byte may be in a mail.
  *
  * The classes come from RFC 5322 §3.2.3 (atext), RFC 2047 §5 (what the Q
  * encoding may leave as it is) and RFC 1123 §2.1 (host names).
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/span.h"
+#include "base/utf8.h"
 
 enum {
     CHAR_ATEXT = 1,    /* stands in an atom without quotes */
@@ -30,17 +31,6 @@ static inline unsigned char_classes(char c)
 {
     return chars[(unsigned char)c];
 }
-
-enum { UTF8_MAX = 4 };                  /* bytes of the longest character */
-#define UTF8_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
-
-/*
- * Bytes of the UTF-8 character that begins at at (at < end), 1 to 4. When
- * they are not well formed (RFC 3629 §4), *ok is false and the count is that
- * of the bytes that one U+FFFD should stand for: the longest beginning of a
- * well-formed character, or one byte.
- */
-size_t utf8_length(const char *at, const char *end, bool *ok);
 
 /* Has the beginning of an encoded word (RFC 2047), which sloppy readers decode
  * wherever it stands, even in an address. */

@@ -163,6 +163,7 @@ static void on_done(void *ctx, CURLcode rc)
     } else {
         error = describe(call, rc);
         answer.error = error;
+        answer.is_late = rc == CURLE_OPERATION_TIMEDOUT;
     }
     /* The handle goes first: its connection is free for what is sent now, and
      * the client may be freed. */

@@ -11,6 +11,7 @@
 #ifndef WEB_CLIENT_H
 #define WEB_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct web_request {
 };
 
 struct web_answer {
+    bool is_late;      /* no answer within timeout_ms; error says so, too */
     int status;        /* HTTP status code; 0: there was no answer */
     struct span body;  /* lives until the callback returns */
     const char *error; /* why there was no answer, for people: without the

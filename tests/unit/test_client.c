@@ -190,6 +190,7 @@ struct world {
     bool is_sending;
     int answers;
     int status;
+    bool is_late;
     char body[8192];
     char error[512];
     int64_t took_ms;
@@ -224,6 +225,7 @@ static void on_answer(void *ctx, const struct web_answer *answer)
     assert_false(w->is_sending);
     w->answers++;
     w->status = answer->status;
+    w->is_late = answer->is_late;
     snprintf(w->body, sizeof(w->body), "%.*s", SPAN_ARG(answer->body));
     snprintf(w->error, sizeof(w->error), "%s",
              answer->error ? answer->error : "");
@@ -350,6 +352,7 @@ static void test_failures(void **state)
     assert_error(w, "not HTTP");
     ask(w, "http://127.0.0.1:1/", request);
     assert_error(w, "no connection");
+    assert_false(w->is_late);
     /* A label of 64 octets can be no name, so no server is asked. */
     ask(w,
         "http://aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
@@ -366,6 +369,7 @@ static void test_timeout(void **state)
 
     ask(w, "/hang", (struct web_request){.timeout_ms = 80});
     assert_error(w, "no answer in time");
+    assert_true(w->is_late);
     assert_in_range(w->took_ms, 70, 2000);
 }
 
