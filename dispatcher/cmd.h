@@ -26,6 +26,7 @@ struct cmd {
 extern const struct cmd cmd_check;
 extern const struct cmd cmd_emit;
 extern const struct cmd cmd_help;
+extern const struct cmd cmd_import;
 extern const struct cmd cmd_log;
 extern const struct cmd cmd_migrate;
 extern const struct cmd cmd_preview;

@@ -15,6 +15,7 @@ const struct cmd *const cmd_table[] = {
     &cmd_check,
     &cmd_preview,
     &cmd_emit,
+    &cmd_import,
     &cmd_resend,
     &cmd_quarantine,
     &cmd_log,

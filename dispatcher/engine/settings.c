@@ -274,6 +274,20 @@ static void check_report(struct settings *s, struct problems *problems)
     hook_words_free(words);
 }
 
+static void check_intake(const struct settings *s, struct problems *problems)
+{
+    check_url("intake.obs_url", s->intake_obs_url, problems);
+    if (strpbrk(s->intake_obs_url, "?#") != NULL) {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "intake.obs_url holds a \"?\" or \"#\"; expected the "
+                     "address of the server, such as http://backend:5352");
+    }
+    if (s->intake_source[0] == '\0') {
+        problems_add(problems, SEVERITY_ERROR, NULL, 0,
+                     "intake.source is empty: the cursor needs a name");
+    }
+}
+
 const struct settings *settings_load(const char *path,
                                      const char *const *assignments,
                                      size_t count, struct problems *problems)
@@ -292,6 +306,7 @@ const struct settings *settings_load(const char *path,
     derive(&h->settings);
     check_mail(&h->settings, problems);
     check_report(&h->settings, problems);
+    check_intake(&h->settings, problems);
     fill_relays(h, problems);
     if (problems->errors > 0) {
         settings_free(&h->settings);

@@ -62,6 +62,17 @@ struct settings {
     char *journal_path;
     int grace_ms;
     int stats_ms;
+    /* [intake] */
+    char *intake_obs_url;
+    char *intake_source;
+    char *intake_ca_file;
+    int intake_view;
+    bool intake_block;
+    int intake_start;
+    int intake_every_ms;
+    int intake_timeout_ms;
+    int intake_block_timeout_ms;
+    int intake_answer_max;
     /* [retry] */
     int retry_first_ms;
     int retry_max_ms;

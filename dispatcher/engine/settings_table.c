@@ -6,6 +6,7 @@
 
 static const char *const unsure_names[] = {"resend", "hold", NULL};
 static const char *const reply_names[] = {"trouble", "all", NULL};
+static const char *const view_names[] = {"xml", "json", NULL};
 static const char *const level_names[] = {"debug", "info", "warn", "error",
                                           NULL};
 static const char *const tls_names[] = {"none", "opportunistic", "starttls",
@@ -130,6 +131,34 @@ const struct conf_item settings_items[] = {
          "After SIGTERM: time to finish what is in flight."),
     TIME("worker", "stats", stats_ms, "60s", 0, DAY,
          "Time between two log lines of figures; 0 for none."),
+
+    TEXT("intake", "obs_url", intake_obs_url, "",
+         "Source server of an Open Build Service whose notifications become "
+         "events: http://backend:5352. Empty: none. One process at a time "
+         "fetches, on whatever host."),
+    TEXT("intake", "source", intake_source, "obs",
+         "Name of the cursor that says how far it has been read "
+         "(postbatch.intake)."),
+    TEXT("intake", "ca_file", intake_ca_file, "",
+         "PEM file of the authorities to trust for https. Empty: the "
+         "system's."),
+    CHOICE("intake", "view", intake_view, "xml", view_names,
+           "Form of the answers."),
+    BOOL("intake", "block", intake_block, "no",
+         "Let the server hold the request until there is something new "
+         "(block=1), in place of asking every so often."),
+    NUMBER("intake", "start", intake_start, "0", 0, 0,
+           "Where to begin with a source that was never read: the number of "
+           "a notification, or 0 for behind the newest, so that nothing old "
+           "is mailed. Later the cursor counts."),
+    TIME("intake", "every", intake_every_ms, "17s", 1, DAY,
+         "Time between two requests."),
+    TIME("intake", "timeout", intake_timeout_ms, "30s", 10, DAY,
+         "Time for an answer."),
+    TIME("intake", "block_timeout", intake_block_timeout_ms, "1000s", 10, DAY,
+         "How long a held request is waited for; then it is asked anew."),
+    BYTES("intake", "answer_max", intake_answer_max, "32m", 4096, 512 * MIB,
+          "Longest answer; a longer one is an error."),
 
     TIME("retry", "first", retry_first_ms, "5m", 1, DAY,
          "Wait after the first temporary refusal; doubled each time."),

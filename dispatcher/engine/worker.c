@@ -76,6 +76,7 @@ static bool is_idle(const struct worker *w)
     return w->waiting_count == 0 && w->begun_count == 0 &&
            list_is_empty(&w->batches) && queue_settling(w->queue) == 0 &&
            !queue_is_leasing(w->queue) && !w->wants_lease &&
+           (w->intake == NULL || intake_is_over(w->intake)) &&
            (w->router == NULL ||
             (router_is_ready(w->router) && !router_has_work(w->router)));
 }
@@ -265,6 +266,26 @@ static void on_routed(void *ctx, int64_t letters, bool found)
     }
 }
 
+/* Of the intake: there is something to route, in this process or another. */
+static void on_events(void *ctx, int64_t events)
+{
+    struct worker *w = ctx;
+
+    (void)events;
+    found_something(w);
+    if (w->router != NULL) {
+        router_want(w->router);
+    }
+}
+
+/* With --once, nothing more is fetched; a look that began before knows
+ * nothing of what was fetched last. */
+static void on_intake_end(void *ctx, enum intake_end end)
+{
+    (void)end; /* the log has said it */
+    on_events(ctx, 0);
+}
+
 static void on_drift(void *ctx, const struct event *event, struct span key)
 {
     struct worker *w = ctx;
@@ -326,6 +347,8 @@ static void turn_stopping(struct worker *w)
         ev_timer_set(&w->grace, w->settings->grace_ms / 1000.0 + 0.001, 0.0);
         ev_timer_start(w->loop, &w->grace);
         letters_put_back(w);
+        intake_free(w->intake);
+        w->intake = NULL;
         pool_drain(w->pool, on_drained);
     }
     if (w->begun_count == 0 && list_is_empty(&w->batches) &&
@@ -585,6 +608,18 @@ static struct composer *make_composer(struct worker *w,
     return composer;
 }
 
+/* One of a parent's workers fetches; those of other parents stand by. */
+static void make_intake(struct worker *w, const struct catalog *catalog)
+{
+    static const struct intake_hooks hooks = {on_events, on_intake_end};
+    struct intake_settings settings = intake_settings_of(w->settings);
+
+    if (settings.url[0] != '\0' && w->options.index == 0) {
+        settings.runs_once = w->options.runs_once;
+        w->intake = intake_new(w->loop, &settings, catalog, &hooks, w);
+    }
+}
+
 static bool make_pool(struct worker *w, struct problems *problems)
 {
     w->pool = pool_new(w->loop, &worker_pool_ops, w);
@@ -629,6 +664,7 @@ static bool worker_init(struct worker *w, const struct settings *settings,
         w->router =
             router_new(w->loop, settings, catalog, &router_hooks, w, problems);
     }
+    make_intake(w, catalog);
     if (!make_pool(w, problems)) {
         return false;
     }
@@ -659,6 +695,7 @@ static void worker_release(struct worker *w)
 {
     pool_free(w->pool);
     reporter_free(w->reporter);
+    intake_free(w->intake);
     router_free(w->router);
     queue_free(w->queue, letters_release_batch);
     composer_free(w->composer);
@@ -679,6 +716,9 @@ int worker_run(const struct settings *settings, const struct catalog *catalog,
         queue_start(w.queue);
         if (w.router != NULL) {
             router_start(w.router);
+        }
+        if (w.intake != NULL) {
+            intake_start(w.intake);
         }
         pool_start(w.pool);
         reporter_start(w.reporter);

@@ -6,6 +6,7 @@
 
 #include <ev.h>
 
+#include "engine/intake.h"
 #include "engine/journal.h"
 #include "engine/reporter.h"
 #include "engine/retry.h"
@@ -31,6 +32,7 @@ struct worker {
     struct ev_loop *loop;
     struct queue *queue;
     struct router *router; /* NULL when router.enabled is off */
+    struct intake *intake; /* NULL when there is none, or after a stop */
     struct pool *pool;
     struct composer *composer;
     struct reporter *reporter;

@@ -1,0 +1,566 @@
+/*
+ * intake - fetches notifications from a source and keeps them as events.
+ *
+ *              connection            ours                answer
+ *     AWAY ───────────────▶ CLAIMING ─────▶ FETCHING ───────────▶ KEEPING
+ *      ▲                    ▲  │   ▲          ▲   │                │  │
+ *      │ connection lost    │  │   └──────────│───│── cursor moved ┘  │
+ *    (any)                  │  │ another's    │   │ error             │
+ * written: │  ▼              │   ▼                   │ more STANDING_BY └─
+ * RESTING ◀────────────┘ or not
+ *
+ * enter() is the only door; leaving a state ends what was under way in it. With
+ * runs_once every end of the road is OVER.
+ *
+ * The answer does not name the numbers of its notifications; they are known
+ * all the same, because numbers grow by one: from the cursor to "next", so as
+ * many as there are notifications. Where that does not come out, something is
+ * missing, and is recorded as a gap in the transaction that moves the cursor.
+ *
+ * A server of 2017 that holds the request (block=1) waits, too, when the
+ * cursor is beyond its end, where it would answer at once otherwise; so a
+ * request is only held right after one that was not and found all in order.
+ */
+#include "engine/intake.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "engine/intake_event.h"
+#include "store/cursor.h"
+#include "web/client.h"
+
+enum {
+    FIRST_REST_MS = 1000,
+    LONGEST_REST_MS = 60000,
+    STANDBY_MS = 1000,
+    HOLD_PAUSE_MS = 1000, /* at busy times: an answer a second, not an event */
+    SHOWN_MAX = 80,       /* bytes of an answer shown in an error */
+};
+
+enum intake_state {
+    INTAKE_AWAY, /* no database; it connects by itself */
+    INTAKE_CLAIMING,
+    INTAKE_STANDING_BY, /* another process polls */
+    INTAKE_FETCHING,
+    INTAKE_KEEPING,
+    INTAKE_RESTING,
+    INTAKE_OVER,
+};
+
+static const char *const state_names[] = {
+    [INTAKE_AWAY] = "away",
+    [INTAKE_CLAIMING] = "claiming",
+    [INTAKE_STANDING_BY] = "standing by",
+    [INTAKE_FETCHING] = "fetching",
+    [INTAKE_KEEPING] = "keeping",
+    [INTAKE_RESTING] = "resting",
+    [INTAKE_OVER] = "over",
+};
+
+struct intake {
+    struct ev_loop *loop;
+    struct intake_settings settings;
+    const struct catalog *catalog;
+    struct intake_hooks hooks;
+    void *ctx;
+    enum intake_state state;
+    struct cursor *cursor;
+    struct web_client *client;
+    struct web_call *call;    /* FETCHING */
+    struct ev_timer timer;    /* RESTING, STANDING_BY */
+    struct obs_answer answer; /* the last one */
+    struct cursor_step step;  /* KEEPING: what is written; without its rows */
+    int64_t next;             /* the cursor; 0 = not known */
+    int64_t began_ms;         /* the fetch */
+    bool may_hold;            /* the last answer was in order, and waited for */
+    bool is_held;             /* the request under way is */
+    bool was_told_taken;
+    int failures; /* in a row */
+    struct intake_counts counts;
+};
+
+static void fetch(struct intake *i);
+
+static void enter(struct intake *i, enum intake_state state)
+{
+    log_debug("intake", "source=%s from=\"%s\" to=\"%s\"", i->settings.source,
+              state_names[i->state], state_names[state]);
+    if (i->call != NULL) {
+        web_call_cancel(i->call);
+        i->call = NULL;
+    }
+    ev_timer_stop(i->loop, &i->timer);
+    i->state = state;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void end(struct intake *i, enum intake_end end)
+{
+    enter(i, INTAKE_OVER);
+    if (i->hooks.on_end != NULL) {
+        i->hooks.on_end(i->ctx, end);
+    }
+}
+
+static void wait_in(struct intake *i, enum intake_state state, int64_t ms)
+{
+    enter(i, state);
+    ev_now_update(i->loop); /* what has been done may have taken its time */
+    ev_timer_set(&i->timer, (double)(ms > 0 ? ms : 0) / 1000.0, 0.0);
+    ev_timer_start(i->loop, &i->timer);
+}
+
+static void claim(struct intake *i)
+{
+    enter(i, INTAKE_CLAIMING);
+    i->next = 0;
+    cursor_claim(i->cursor);
+}
+
+/* ---- what goes wrong --------------------------------------------------------
+ */
+
+/* After a failure: ever longer, but not much longer than usual. */
+static void rest(struct intake *i)
+{
+    int64_t first_ms = least(i->settings.every_ms, FIRST_REST_MS);
+    int64_t longest_ms = i->settings.every_ms > LONGEST_REST_MS
+                             ? i->settings.every_ms
+                             : LONGEST_REST_MS;
+    int doublings = i->failures < 16 ? i->failures - 1 : 15;
+
+    if (i->settings.runs_once) {
+        enter(i, INTAKE_RESTING); /* until the failure is noted */
+    } else {
+        wait_in(i, INTAKE_RESTING, least(first_ms << doublings, longest_ms));
+    }
+}
+
+static void count_failure(struct intake *i)
+{
+    i->failures++;
+    i->counts.failures++;
+    i->may_hold = false;
+}
+
+/* The source has given nothing that can be used. */
+static void fail(struct intake *i, const char *why)
+{
+    count_failure(i);
+    log_warn("nothing was fetched",
+             "source=%s cursor=%lld failures=%d "
+             "why=\"%s\"",
+             i->settings.source, (long long)i->next, i->failures, why);
+    rest(i);
+    cursor_note_failure(i->cursor, why);
+}
+
+static void on_noted(void *ctx)
+{
+    struct intake *i = ctx;
+
+    if (i->settings.runs_once && i->state != INTAKE_OVER) {
+        end(i, INTAKE_FAILED);
+    }
+}
+
+static void on_failed(void *ctx, const char *why)
+{
+    struct intake *i = ctx;
+
+    count_failure(i);
+    log_error("what was fetched cannot be kept", "source=%s why=\"%s\"",
+              i->settings.source, why);
+    i->next = 0;
+    if (i->settings.runs_once) {
+        end(i, INTAKE_FAILED);
+    } else {
+        rest(i);
+    }
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+    struct intake *i = ctx;
+
+    (void)why; /* logged where it was lost */
+    i->next = 0;
+    if (i->state == INTAKE_OVER) {
+        return;
+    }
+    if (i->settings.runs_once) {
+        end(i, INTAKE_FAILED);
+    } else {
+        enter(i, INTAKE_AWAY);
+    }
+}
+
+/* ---- the right to poll -----------------------------------------------------
+ */
+
+static void on_ready(void *ctx)
+{
+    struct intake *i = ctx;
+
+    if (i->state == INTAKE_AWAY) {
+        claim(i);
+    }
+}
+
+static void stand_by(struct intake *i, struct span owner)
+{
+    if (!i->was_told_taken) {
+        log_info("another process fetches", "source=%s owner=%.*s",
+                 i->settings.source, SPAN_ARG(owner));
+        i->was_told_taken = true;
+    }
+    if (i->settings.runs_once) {
+        end(i, INTAKE_TAKEN);
+    } else {
+        wait_in(i, INTAKE_STANDING_BY, STANDBY_MS);
+    }
+}
+
+static void on_claimed(void *ctx, const struct cursor_claim *claim)
+{
+    struct intake *i = ctx;
+
+    if (i->state != INTAKE_CLAIMING) {
+        return;
+    }
+    if (!claim->is_ours) {
+        stand_by(i, claim->owner);
+        return;
+    }
+    i->was_told_taken = false;
+    if (claim->next > 0 && i->settings.start > 0) {
+        log_info("the source was read before: it goes on where it stands",
+                 "source=%s cursor=%lld", i->settings.source,
+                 (long long)claim->next);
+        i->settings.start = 0; /* said once */
+    }
+    i->next = claim->next;
+    if (i->next == 0 && i->settings.start > 0) {
+        log_info("the source is read for the first time", "source=%s from=%lld",
+                 i->settings.source, (long long)i->settings.start);
+        cursor_begin(i->cursor, i->settings.start);
+        return;
+    }
+    fetch(i); /* without a cursor: asks where the end is */
+}
+
+static void begin_at_end(struct intake *i)
+{
+    log_info("the source is read for the first time, what is there already is "
+             "left out",
+             "source=%s from=%lld", i->settings.source,
+             (long long)i->answer.next);
+    enter(i, INTAKE_CLAIMING);
+    cursor_begin(i->cursor, i->answer.next);
+}
+
+/* ---- keeping --------------------------------------------------------------
+ */
+
+/* What is missing between the cursor and the answer's next. False when the
+ * answer contradicts itself. */
+static bool find_gap(const struct intake *i, struct cursor_step *step)
+{
+    const struct obs_answer *a = &i->answer;
+    int64_t numbers = a->next - i->next;
+    int64_t count = (int64_t)a->count;
+
+    step->from = i->next;
+    step->next = a->next;
+    if (numbers < 0 && count == 0) {
+        step->gap = GAP_AHEAD;
+        return true;
+    }
+    if (count < numbers) {
+        step->gap = a->is_sync_lost ? GAP_LOST : GAP_SHORT;
+        step->missing = numbers - count;
+    }
+    return count <= numbers;
+}
+
+static void keep(struct intake *i)
+{
+    struct cursor_step step;
+    struct buf payload;
+
+    cursor_step_init(&step, i->answer.count);
+    if (!find_gap(i, &step)) {
+        char *why = mem_printf(
+            "the answer has %zu notifications for the "
+            "numbers %lld to %lld, expected at most one each",
+            i->answer.count, (long long)i->next, (long long)i->answer.next - 1);
+
+        fail(i, why);
+        mem_free(why);
+        cursor_step_release(&step);
+        return;
+    }
+    buf_init(&payload, 0);
+    for (struct obs_notification *n = i->answer.first; n != NULL; n = n->next) {
+        struct span type = SPAN_NONE;
+
+        buf_clear(&payload);
+        type = intake_event(i->catalog, n, &payload);
+        cursor_step_add(&step, type, n->time_s, buf_view(&payload));
+    }
+    buf_release(&payload);
+    enter(i, INTAKE_KEEPING);
+    cursor_keep(i->cursor, &step);
+    cursor_step_release(&step);
+    i->step = step;
+}
+
+/* A gap is told once it is recorded. */
+static void tell_gap(struct intake *i)
+{
+    const struct cursor_step *step = &i->step;
+    const char *source = i->settings.source;
+    long long from = step->from;
+    long long next = step->next;
+
+    i->counts.gaps += step->gap != GAP_NONE;
+    switch (step->gap) {
+    case GAP_NONE: break;
+    case GAP_LOST:
+        log_error("notifications were dropped by the source before they were "
+                  "fetched: their mails are never sent",
+                  "source=%s from=%lld next=%lld missing=%lld "
+                  "see=postbatch.intake_gap",
+                  source, from, next, (long long)step->missing);
+        break;
+    case GAP_AHEAD:
+        log_error("the cursor was beyond the end of the source, which must "
+                  "have been set back: what it gave out since may be missing",
+                  "source=%s cursor=%lld next=%lld see=postbatch.intake_gap",
+                  source, from, next);
+        break;
+    case GAP_SHORT:
+        log_error("the source gave fewer notifications than its numbers say",
+                  "source=%s from=%lld next=%lld missing=%lld "
+                  "see=postbatch.intake_gap",
+                  source, from, next, (long long)step->missing);
+        break;
+    }
+}
+
+/* What was fetched is durable: what now? */
+static void go_on(struct intake *i)
+{
+    bool has_moved = i->step.next > i->step.from;
+    int64_t took_ms = clock_monotonic_ms() - i->began_ms;
+    int64_t pause_ms = least(i->settings.every_ms, HOLD_PAUSE_MS);
+
+    if (i->answer.is_limit_reached && has_moved) {
+        fetch(i);
+    } else if (i->settings.runs_once) {
+        end(i, INTAKE_ALL_READ);
+    } else if (!i->settings.holds) {
+        wait_in(i, INTAKE_RESTING, i->settings.every_ms - took_ms);
+    } else if (has_moved || i->is_held) {
+        i->may_hold = !i->is_held || has_moved;
+        wait_in(i, INTAKE_RESTING, pause_ms);
+    } else {
+        i->may_hold = true;
+        fetch(i);
+    }
+}
+
+static void on_kept(void *ctx, const struct cursor_kept *kept)
+{
+    struct intake *i = ctx;
+
+    if (i->state != INTAKE_KEEPING) {
+        return;
+    }
+    if (!kept->is_kept) {
+        log_warn("somebody else has moved the cursor: what was fetched is "
+                 "thrown away",
+                 "source=%s cursor=%lld", i->settings.source,
+                 (long long)i->step.from);
+        claim(i);
+        return;
+    }
+    i->next = i->step.next;
+    i->failures = 0;
+    i->counts.answers++;
+    i->counts.events += (uint64_t)kept->events;
+    tell_gap(i);
+    if (kept->new_unknown.len > 0) {
+        log_warn("notifications of a new type that no event type is called "
+                 "after; they are kept",
+                 "source=%s types=\"%.*s\" as=" INTAKE_UNKNOWN
+                 " see=postbatch.intake_unknown",
+                 i->settings.source, SPAN_ARG(kept->new_unknown));
+    }
+    if (kept->events > 0) {
+        i->hooks.on_events(i->ctx, kept->events);
+    }
+    go_on(i);
+}
+
+/* ---- fetching --------------------------------------------------------------
+ */
+
+static void refuse_status(struct intake *i, const struct web_answer *answer)
+{
+    struct span body = span_trim(answer->body);
+    struct buf text;
+    char *why = NULL;
+
+    buf_init(&text, 0);
+    utf8_repair(&text,
+                span_make(body.ptr, least((int64_t)body.len, SHOWN_MAX)));
+    why = mem_printf("the server answered with status %d, expected 200: %s",
+                     answer->status, buf_cstr(&text));
+    fail(i, why);
+    mem_free(why);
+    buf_release(&text);
+}
+
+static void on_answer(void *ctx, const struct web_answer *answer)
+{
+    struct intake *i = ctx;
+
+    i->call = NULL;
+    if (answer->is_late && i->is_held) {
+        i->may_hold = false; /* nothing new; or the server is gone: look */
+        fetch(i);
+    } else if (answer->error != NULL) {
+        fail(i, answer->error);
+    } else if (answer->status != 200) {
+        refuse_status(i, answer);
+    } else if (!obs_answer_read(&i->answer, i->settings.view, answer->body)) {
+        char *why =
+            mem_printf("the answer cannot be read: %s", i->answer.error);
+
+        fail(i, why);
+        mem_free(why);
+    } else if (i->next == 0) {
+        begin_at_end(i);
+    } else {
+        keep(i);
+    }
+}
+
+/* From the cursor on; without one, "start=0" asks where the end is. */
+static void fetch(struct intake *i)
+{
+    const struct intake_settings *s = &i->settings;
+    int len = (int)strlen(s->url);
+    struct web_request request = {.ca_file = s->ca_file,
+                                  .answer_max = s->answer_max};
+    char *url = NULL;
+
+    enter(i, INTAKE_FETCHING);
+    i->is_held = s->holds && !s->runs_once && i->may_hold && i->next > 0;
+    len -= len > 0 && s->url[len - 1] == '/';
+    url = mem_printf("%.*s/lastnotifications?start=%lld%s%s", len, s->url,
+                     (long long)i->next,
+                     s->view == OBS_VIEW_JSON ? "&view=json" : "",
+                     i->is_held ? "&block=1" : "");
+    request.url = url;
+    request.connect_timeout_ms = s->timeout_ms;
+    request.timeout_ms = i->is_held ? s->hold_timeout_ms : s->timeout_ms;
+    i->began_ms = clock_monotonic_ms();
+    i->call = web_client_send(i->client, &request, on_answer, i);
+    mem_free(url);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct intake *i = timer->data;
+
+    (void)loop;
+    (void)events;
+    if (i->next > 0) {
+        fetch(i);
+    } else {
+        claim(i);
+    }
+}
+
+/* ---- life
+ * -------------------------------------------------------------------- */
+
+struct intake_settings intake_settings_of(const struct settings *settings)
+{
+    return (struct intake_settings){
+        .dsn = settings->dsn,
+        .source = settings->intake_source,
+        .url = settings->intake_obs_url,
+        .ca_file = settings->intake_ca_file[0] != '\0'
+                       ? settings->intake_ca_file
+                       : NULL,
+        .view = (enum obs_view)settings->intake_view,
+        .holds = settings->intake_block,
+        .start = settings->intake_start,
+        .every_ms = settings->intake_every_ms,
+        .timeout_ms = settings->intake_timeout_ms,
+        .hold_timeout_ms = settings->intake_block_timeout_ms,
+        .answer_max = (size_t)settings->intake_answer_max,
+    };
+}
+
+struct intake *intake_new(struct ev_loop *loop,
+                          const struct intake_settings *settings,
+                          const struct catalog *catalog,
+                          const struct intake_hooks *hooks, void *ctx)
+{
+    static const struct cursor_hooks cursor_hooks = {
+        on_ready, on_lost, on_claimed, on_kept, on_noted, on_failed};
+    struct intake *i = mem_calloc(1, sizeof(*i));
+
+    i->loop = loop;
+    i->settings = *settings;
+    i->catalog = catalog;
+    i->hooks = *hooks;
+    i->ctx = ctx;
+    i->client = web_client_new(loop);
+    i->cursor =
+        cursor_new(loop, settings->dsn, settings->source, &cursor_hooks, i);
+    obs_answer_init(&i->answer, 2 * settings->answer_max);
+    ev_init(&i->timer, on_timer);
+    i->timer.data = i;
+    return i;
+}
+
+void intake_start(struct intake *i)
+{
+    cursor_start(i->cursor);
+}
+
+void intake_free(struct intake *i)
+{
+    if (i == NULL) {
+        return;
+    }
+    ev_timer_stop(i->loop, &i->timer);
+    web_client_free(i->client);
+    cursor_free(i->cursor);
+    obs_answer_release(&i->answer);
+    mem_free(i);
+}
+
+bool intake_is_over(const struct intake *i)
+{
+    return i->state == INTAKE_OVER;
+}
+
+const struct intake_counts *intake_counts(const struct intake *i)
+{
+    return &i->counts;
+}
