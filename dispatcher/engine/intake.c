@@ -12,11 +12,6 @@
  * enter() is the only door; leaving a state ends what was under way in it. With
  * runs_once every end of the road is OVER.
  *
- * The answer does not name the numbers of its notifications; they are known
- * all the same, because numbers grow by one: from the cursor to "next", so as
- * many as there are notifications. Where that does not come out, something is
- * missing, and is recorded as a gap in the transaction that moves the cursor.
- *
  * A server of 2017 that holds the request (block=1) waits, too, when the
  * cursor is beyond its end, where it would answer at once otherwise; so a
  * request is only held right after one that was not and found all in order.
@@ -31,6 +26,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "engine/intake_event.h"
+#include "engine/intake_step.h"
 #include "store/cursor.h"
 #include "web/client.h"
 
@@ -271,90 +267,21 @@ static void begin_at_end(struct intake *i)
 /* ---- keeping --------------------------------------------------------------
  */
 
-/* What is missing between the cursor and the answer's next. False when the
- * answer contradicts itself. */
-static bool find_gap(const struct intake *i, struct cursor_step *step)
-{
-    const struct obs_answer *a = &i->answer;
-    int64_t numbers = a->next - i->next;
-    int64_t count = (int64_t)a->count;
-
-    step->from = i->next;
-    step->next = a->next;
-    if (numbers < 0 && count == 0) {
-        step->gap = GAP_AHEAD;
-        return true;
-    }
-    if (count < numbers) {
-        step->gap = a->is_sync_lost ? GAP_LOST : GAP_SHORT;
-        step->missing = numbers - count;
-    }
-    return count <= numbers;
-}
-
 static void keep(struct intake *i)
 {
     struct cursor_step step;
-    struct buf payload;
+    struct buf why;
 
-    cursor_step_init(&step, i->answer.count);
-    if (!find_gap(i, &step)) {
-        char *why = mem_printf(
-            "the answer has %zu notifications for the "
-            "numbers %lld to %lld, expected at most one each",
-            i->answer.count, (long long)i->next, (long long)i->answer.next - 1);
-
-        fail(i, why);
-        mem_free(why);
+    buf_init(&why, 0);
+    if (intake_step_make(&step, i->catalog, i->next, &i->answer, &why)) {
+        enter(i, INTAKE_KEEPING);
+        cursor_keep(i->cursor, &step);
+        i->step = step;
         cursor_step_release(&step);
-        return;
+    } else {
+        fail(i, buf_cstr(&why));
     }
-    buf_init(&payload, 0);
-    for (struct obs_notification *n = i->answer.first; n != NULL; n = n->next) {
-        struct span type = SPAN_NONE;
-
-        buf_clear(&payload);
-        type = intake_event(i->catalog, n, &payload);
-        cursor_step_add(&step, type, n->time_s, buf_view(&payload));
-    }
-    buf_release(&payload);
-    enter(i, INTAKE_KEEPING);
-    cursor_keep(i->cursor, &step);
-    cursor_step_release(&step);
-    i->step = step;
-}
-
-/* A gap is told once it is recorded. */
-static void tell_gap(struct intake *i)
-{
-    const struct cursor_step *step = &i->step;
-    const char *source = i->settings.source;
-    long long from = step->from;
-    long long next = step->next;
-
-    i->counts.gaps += step->gap != GAP_NONE;
-    switch (step->gap) {
-    case GAP_NONE: break;
-    case GAP_LOST:
-        log_error("notifications were dropped by the source before they were "
-                  "fetched: their mails are never sent",
-                  "source=%s from=%lld next=%lld missing=%lld "
-                  "see=postbatch.intake_gap",
-                  source, from, next, (long long)step->missing);
-        break;
-    case GAP_AHEAD:
-        log_error("the cursor was beyond the end of the source, which must "
-                  "have been set back: what it gave out since may be missing",
-                  "source=%s cursor=%lld next=%lld see=postbatch.intake_gap",
-                  source, from, next);
-        break;
-    case GAP_SHORT:
-        log_error("the source gave fewer notifications than its numbers say",
-                  "source=%s from=%lld next=%lld missing=%lld "
-                  "see=postbatch.intake_gap",
-                  source, from, next, (long long)step->missing);
-        break;
-    }
+    buf_release(&why);
 }
 
 /* What was fetched is durable: what now? */
@@ -398,7 +325,8 @@ static void on_kept(void *ctx, const struct cursor_kept *kept)
     i->failures = 0;
     i->counts.answers++;
     i->counts.events += (uint64_t)kept->events;
-    tell_gap(i);
+    i->counts.gaps += i->step.gap != GAP_NONE;
+    intake_step_tell(i->settings.source, &i->step);
     if (kept->new_unknown.len > 0) {
         log_warn("notifications of a new type that no event type is called "
                  "after; they are kept",

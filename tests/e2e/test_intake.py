@@ -319,7 +319,7 @@ class Broken(IntakeCase):
         "doctype": "document type declaration",
         "drop": "without an answer",
         "hang": "no answer in time",
-        "twice": "10 notifications for the numbers 1 to 5",
+        "twice": "10 notifications from 1 on and next is 6",
     }
 
     def test_each_once(self):
