@@ -155,7 +155,8 @@ static int status_of(enum intake_end end)
 static int fetch_all(const struct intake_settings *settings,
                      const struct catalog *catalog)
 {
-    static const struct intake_hooks hooks = {on_events, on_end};
+    static const struct intake_hooks hooks = {.on_events = on_events,
+                                              .on_end = on_end};
     struct importer im = {.loop = ev_default_loop(EVFLAG_AUTO),
                           .end = INTAKE_ALL_READ};
     struct intake *intake = intake_new(im.loop, settings, catalog, &hooks, &im);

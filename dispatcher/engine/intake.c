@@ -1,51 +1,33 @@
 /*
  * intake - fetches notifications from a source and keeps them as events.
  *
- *              connection            ours                answer
- *     AWAY ───────────────▶ CLAIMING ─────▶ FETCHING ───────────▶ KEEPING
- *      ▲                    ▲  │   ▲          ▲   │                │  │
- *      │ connection lost    │  │   └──────────│───│── cursor moved ┘  │
- *    (any)                  │  │ another's    │   │ error             │
- * written: │  ▼              │   ▼                   │ more STANDING_BY └─
- * RESTING ◀────────────┘ or not
+ *     AWAY ──on_ready──▶ CLAIMING ──ours──▶ FETCHING ──answer──▶ KEEPING
+ *                         │    ▲             ▲    │                │
+ *               another's ▼    │ timer       │    │ error          │ written
+ *                     STANDING_BY            │    ▼                │
+ *                                            └─ RESTING ◀──────────┘
  *
- * enter() is the only door; leaving a state ends what was under way in it. With
- * runs_once every end of the road is OVER.
- *
- * A server of 2017 that holds the request (block=1) waits, too, when the
- * cursor is beyond its end, where it would answer at once otherwise; so a
- * request is only held right after one that was not and found all in order.
+ * From KEEPING it goes to FETCHING at once while there is more, and back to
+ * CLAIMING when somebody else has moved the cursor; from any state to AWAY
+ * when the database is lost; with runs_once every way ends in OVER.
+ * intake_enter() is the only door: leaving a state ends what was under way.
  */
 #include "engine/intake.h"
-
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "engine/intake_event.h"
+#include "engine/intake_inner.h"
 #include "engine/intake_step.h"
-#include "store/cursor.h"
-#include "web/client.h"
 
 enum {
     FIRST_REST_MS = 1000,
     LONGEST_REST_MS = 60000,
     STANDBY_MS = 1000,
     HOLD_PAUSE_MS = 1000, /* at busy times: an answer a second, not an event */
-    SHOWN_MAX = 80,       /* bytes of an answer shown in an error */
-};
-
-enum intake_state {
-    INTAKE_AWAY, /* no database; it connects by itself */
-    INTAKE_CLAIMING,
-    INTAKE_STANDING_BY, /* another process polls */
-    INTAKE_FETCHING,
-    INTAKE_KEEPING,
-    INTAKE_RESTING,
-    INTAKE_OVER,
+    TROUBLE_PERIODS = 10,
 };
 
 static const char *const state_names[] = {
@@ -58,31 +40,7 @@ static const char *const state_names[] = {
     [INTAKE_OVER] = "over",
 };
 
-struct intake {
-    struct ev_loop *loop;
-    struct intake_settings settings;
-    const struct catalog *catalog;
-    struct intake_hooks hooks;
-    void *ctx;
-    enum intake_state state;
-    struct cursor *cursor;
-    struct web_client *client;
-    struct web_call *call;    /* FETCHING */
-    struct ev_timer timer;    /* RESTING, STANDING_BY */
-    struct obs_answer answer; /* the last one */
-    struct cursor_step step;  /* KEEPING: what is written; without its rows */
-    int64_t next;             /* the cursor; 0 = not known */
-    int64_t began_ms;         /* the fetch */
-    bool may_hold;            /* the last answer was in order, and waited for */
-    bool is_held;             /* the request under way is */
-    bool was_told_taken;
-    int failures; /* in a row */
-    struct intake_counts counts;
-};
-
-static void fetch(struct intake *i);
-
-static void enter(struct intake *i, enum intake_state state)
+void intake_enter(struct intake *i, enum intake_state state)
 {
     log_debug("intake", "source=%s from=\"%s\" to=\"%s\"", i->settings.source,
               state_names[i->state], state_names[state]);
@@ -101,7 +59,7 @@ static int64_t least(int64_t a, int64_t b)
 
 static void end(struct intake *i, enum intake_end end)
 {
-    enter(i, INTAKE_OVER);
+    intake_enter(i, INTAKE_OVER);
     if (i->hooks.on_end != NULL) {
         i->hooks.on_end(i->ctx, end);
     }
@@ -109,7 +67,7 @@ static void end(struct intake *i, enum intake_end end)
 
 static void wait_in(struct intake *i, enum intake_state state, int64_t ms)
 {
-    enter(i, state);
+    intake_enter(i, state);
     ev_now_update(i->loop); /* what has been done may have taken its time */
     ev_timer_set(&i->timer, (double)(ms > 0 ? ms : 0) / 1000.0, 0.0);
     ev_timer_start(i->loop, &i->timer);
@@ -117,13 +75,12 @@ static void wait_in(struct intake *i, enum intake_state state, int64_t ms)
 
 static void claim(struct intake *i)
 {
-    enter(i, INTAKE_CLAIMING);
+    intake_enter(i, INTAKE_CLAIMING);
     i->next = 0;
     cursor_claim(i->cursor);
 }
 
-/* ---- what goes wrong --------------------------------------------------------
- */
+/* ---- what goes wrong ----------------------------------------------------- */
 
 /* After a failure: ever longer, but not much longer than usual. */
 static void rest(struct intake *i)
@@ -135,7 +92,7 @@ static void rest(struct intake *i)
     int doublings = i->failures < 16 ? i->failures - 1 : 15;
 
     if (i->settings.runs_once) {
-        enter(i, INTAKE_RESTING); /* until the failure is noted */
+        intake_enter(i, INTAKE_RESTING); /* until the failure is noted */
     } else {
         wait_in(i, INTAKE_RESTING, least(first_ms << doublings, longest_ms));
     }
@@ -148,14 +105,36 @@ static void count_failure(struct intake *i)
     i->may_hold = false;
 }
 
-/* The source has given nothing that can be used. */
-static void fail(struct intake *i, const char *why)
+static void tell_trouble(struct intake *i, const char *why)
+{
+    int64_t ms = clock_monotonic_ms() - i->heard_ms;
+
+    if (i->hooks.on_trouble != NULL &&
+        (i->settings.runs_once ||
+         ms >= (int64_t)i->settings.every_ms * TROUBLE_PERIODS)) {
+        i->is_well = false;
+        i->hooks.on_trouble(i->ctx, why);
+    }
+}
+
+static void tell_well(struct intake *i)
+{
+    i->failures = 0;
+    i->heard_ms = clock_monotonic_ms();
+    if (!i->is_well && i->hooks.on_recovered != NULL) {
+        i->hooks.on_recovered(i->ctx);
+    }
+    i->is_well = true;
+}
+
+void intake_fail(struct intake *i, const char *why)
 {
     count_failure(i);
     log_warn("nothing was fetched",
              "source=%s cursor=%lld failures=%d "
              "why=\"%s\"",
              i->settings.source, (long long)i->next, i->failures, why);
+    tell_trouble(i, why);
     rest(i);
     cursor_note_failure(i->cursor, why);
 }
@@ -196,12 +175,11 @@ static void on_lost(void *ctx, const char *why)
     if (i->settings.runs_once) {
         end(i, INTAKE_FAILED);
     } else {
-        enter(i, INTAKE_AWAY);
+        intake_enter(i, INTAKE_AWAY);
     }
 }
 
-/* ---- the right to poll -----------------------------------------------------
- */
+/* ---- the right to poll --------------------------------------------------- */
 
 static void on_ready(void *ctx)
 {
@@ -251,35 +229,34 @@ static void on_claimed(void *ctx, const struct cursor_claim *claim)
         cursor_begin(i->cursor, i->settings.start);
         return;
     }
-    fetch(i); /* without a cursor: asks where the end is */
+    intake_fetch(i); /* without a cursor: asks where the end is */
 }
 
-static void begin_at_end(struct intake *i)
+void intake_begin_at_end(struct intake *i)
 {
     log_info("the source is read for the first time, what is there already is "
              "left out",
              "source=%s from=%lld", i->settings.source,
              (long long)i->answer.next);
-    enter(i, INTAKE_CLAIMING);
+    intake_enter(i, INTAKE_CLAIMING);
     cursor_begin(i->cursor, i->answer.next);
 }
 
-/* ---- keeping --------------------------------------------------------------
- */
+/* ---- keeping ------------------------------------------------------------- */
 
-static void keep(struct intake *i)
+void intake_keep(struct intake *i)
 {
     struct cursor_step step;
     struct buf why;
 
     buf_init(&why, 0);
     if (intake_step_make(&step, i->catalog, i->next, &i->answer, &why)) {
-        enter(i, INTAKE_KEEPING);
+        intake_enter(i, INTAKE_KEEPING);
         cursor_keep(i->cursor, &step);
         i->step = step;
         cursor_step_release(&step);
     } else {
-        fail(i, buf_cstr(&why));
+        intake_fail(i, buf_cstr(&why));
     }
     buf_release(&why);
 }
@@ -292,7 +269,7 @@ static void go_on(struct intake *i)
     int64_t pause_ms = least(i->settings.every_ms, HOLD_PAUSE_MS);
 
     if (i->answer.is_limit_reached && has_moved) {
-        fetch(i);
+        intake_fetch(i);
     } else if (i->settings.runs_once) {
         end(i, INTAKE_ALL_READ);
     } else if (!i->settings.holds) {
@@ -302,7 +279,7 @@ static void go_on(struct intake *i)
         wait_in(i, INTAKE_RESTING, pause_ms);
     } else {
         i->may_hold = true;
-        fetch(i);
+        intake_fetch(i);
     }
 }
 
@@ -322,7 +299,7 @@ static void on_kept(void *ctx, const struct cursor_kept *kept)
         return;
     }
     i->next = i->step.next;
-    i->failures = 0;
+    tell_well(i);
     i->counts.answers++;
     i->counts.events += (uint64_t)kept->events;
     i->counts.gaps += i->step.gap != GAP_NONE;
@@ -333,79 +310,14 @@ static void on_kept(void *ctx, const struct cursor_kept *kept)
                  "source=%s types=\"%.*s\" as=" INTAKE_UNKNOWN
                  " see=postbatch.intake_unknown",
                  i->settings.source, SPAN_ARG(kept->new_unknown));
+        if (i->hooks.on_unknown != NULL) {
+            i->hooks.on_unknown(i->ctx, kept->new_unknown);
+        }
     }
     if (kept->events > 0) {
         i->hooks.on_events(i->ctx, kept->events);
     }
     go_on(i);
-}
-
-/* ---- fetching --------------------------------------------------------------
- */
-
-static void refuse_status(struct intake *i, const struct web_answer *answer)
-{
-    struct span body = span_trim(answer->body);
-    struct buf text;
-    char *why = NULL;
-
-    buf_init(&text, 0);
-    utf8_repair(&text,
-                span_make(body.ptr, least((int64_t)body.len, SHOWN_MAX)));
-    why = mem_printf("the server answered with status %d, expected 200: %s",
-                     answer->status, buf_cstr(&text));
-    fail(i, why);
-    mem_free(why);
-    buf_release(&text);
-}
-
-static void on_answer(void *ctx, const struct web_answer *answer)
-{
-    struct intake *i = ctx;
-
-    i->call = NULL;
-    if (answer->is_late && i->is_held) {
-        i->may_hold = false; /* nothing new; or the server is gone: look */
-        fetch(i);
-    } else if (answer->error != NULL) {
-        fail(i, answer->error);
-    } else if (answer->status != 200) {
-        refuse_status(i, answer);
-    } else if (!obs_answer_read(&i->answer, i->settings.view, answer->body)) {
-        char *why =
-            mem_printf("the answer cannot be read: %s", i->answer.error);
-
-        fail(i, why);
-        mem_free(why);
-    } else if (i->next == 0) {
-        begin_at_end(i);
-    } else {
-        keep(i);
-    }
-}
-
-/* From the cursor on; without one, "start=0" asks where the end is. */
-static void fetch(struct intake *i)
-{
-    const struct intake_settings *s = &i->settings;
-    int len = (int)strlen(s->url);
-    struct web_request request = {.ca_file = s->ca_file,
-                                  .answer_max = s->answer_max};
-    char *url = NULL;
-
-    enter(i, INTAKE_FETCHING);
-    i->is_held = s->holds && !s->runs_once && i->may_hold && i->next > 0;
-    len -= len > 0 && s->url[len - 1] == '/';
-    url = mem_printf("%.*s/lastnotifications?start=%lld%s%s", len, s->url,
-                     (long long)i->next,
-                     s->view == OBS_VIEW_JSON ? "&view=json" : "",
-                     i->is_held ? "&block=1" : "");
-    request.url = url;
-    request.connect_timeout_ms = s->timeout_ms;
-    request.timeout_ms = i->is_held ? s->hold_timeout_ms : s->timeout_ms;
-    i->began_ms = clock_monotonic_ms();
-    i->call = web_client_send(i->client, &request, on_answer, i);
-    mem_free(url);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -415,14 +327,13 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
     (void)loop;
     (void)events;
     if (i->next > 0) {
-        fetch(i);
+        intake_fetch(i);
     } else {
         claim(i);
     }
 }
 
-/* ---- life
- * -------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 struct intake_settings intake_settings_of(const struct settings *settings)
 {
@@ -468,6 +379,7 @@ struct intake *intake_new(struct ev_loop *loop,
 
 void intake_start(struct intake *i)
 {
+    i->heard_ms = clock_monotonic_ms();
     cursor_start(i->cursor);
 }
 

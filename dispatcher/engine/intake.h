@@ -44,11 +44,19 @@ enum intake_end {
     INTAKE_TAKEN,  /* another process polls this source */
 };
 
+/* All but on_events may be NULL. None may free the intake. */
 struct intake_hooks {
     /* So many events were written. */
     void (*on_events)(void *ctx, int64_t events);
-    /* With runs_once: it is over. May be NULL. Must not free the intake. */
+    /* With runs_once: it is over. */
     void (*on_end)(void *ctx, enum intake_end end);
+    /* Nothing was fetched for ten periods or longer: told with every try that
+     * fails, and with the one that fails with runs_once. */
+    void (*on_trouble)(void *ctx, const char *why);
+    /* The first answer in good order, and the first after a trouble. */
+    void (*on_recovered)(void *ctx);
+    /* Names of types that nobody knows, seen for the first time. */
+    void (*on_unknown)(void *ctx, struct span types);
 };
 
 struct intake_counts {

@@ -50,8 +50,7 @@ void intake_type_name(struct span wire_type, struct buf *out)
     }
 }
 
-/* ---- values ---------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------- */
 
 /* Bytes of the digits at the start of s. */
 static size_t digits(struct span s)
@@ -165,8 +164,7 @@ static void put_pairs(const struct contract *contract,
     buf_putc(out, '}');
 }
 
-/* ---- events ---------------------------------------------------------------
- */
+/* ---- events -------------------------------------------------------------- */
 
 /* The type of that name that events can be of, or NULL. */
 static const struct event_type *find_type(const struct catalog *catalog,

@@ -50,7 +50,7 @@ static void enter(struct worker *w, enum worker_state state)
 
 /* ---- the pace of looking ----------------------------------------------- */
 
-static void found_something(struct worker *w)
+void worker_found_something(struct worker *w)
 {
     w->found_ms = clock_monotonic_ms();
 }
@@ -97,7 +97,7 @@ static void on_peeked(void *ctx, const struct queue_sight *sight)
     }
     if (sight->has_due) {
         w->wants_lease = true;
-        found_something(w);
+        worker_found_something(w);
     }
     if (w->router != NULL && sight->has_events) {
         router_want(w->router);
@@ -186,7 +186,7 @@ static void on_batches(void *ctx, struct batch **batches, size_t count,
         w->wants_lease = count >= (size_t)w->settings->lease_batches;
     }
     if (count > 0) {
-        found_something(w);
+        worker_found_something(w);
     }
     w->stats.batches_leased += count;
     for (size_t i = 0; i < count; i++) {
@@ -262,28 +262,8 @@ static void on_routed(void *ctx, int64_t letters, bool found)
     w->wants_lease |= letters > 0;
     if (found) {
         w->routed_something = true;
-        found_something(w);
+        worker_found_something(w);
     }
-}
-
-/* Of the intake: there is something to route, in this process or another. */
-static void on_events(void *ctx, int64_t events)
-{
-    struct worker *w = ctx;
-
-    (void)events;
-    found_something(w);
-    if (w->router != NULL) {
-        router_want(w->router);
-    }
-}
-
-/* With --once, nothing more is fetched; a look that began before knows
- * nothing of what was fetched last. */
-static void on_intake_end(void *ctx, enum intake_end end)
-{
-    (void)end; /* the log has said it */
-    on_events(ctx, 0);
 }
 
 static void on_drift(void *ctx, const struct event *event, struct span key)
@@ -347,8 +327,7 @@ static void turn_stopping(struct worker *w)
         ev_timer_set(&w->grace, w->settings->grace_ms / 1000.0 + 0.001, 0.0);
         ev_timer_start(w->loop, &w->grace);
         letters_put_back(w);
-        intake_free(w->intake);
-        w->intake = NULL;
+        fetching_stop(w);
         pool_drain(w->pool, on_drained);
     }
     if (w->begun_count == 0 && list_is_empty(&w->batches) &&
@@ -608,18 +587,6 @@ static struct composer *make_composer(struct worker *w,
     return composer;
 }
 
-/* One of a parent's workers fetches; those of other parents stand by. */
-static void make_intake(struct worker *w, const struct catalog *catalog)
-{
-    static const struct intake_hooks hooks = {on_events, on_intake_end};
-    struct intake_settings settings = intake_settings_of(w->settings);
-
-    if (settings.url[0] != '\0' && w->options.index == 0) {
-        settings.runs_once = w->options.runs_once;
-        w->intake = intake_new(w->loop, &settings, catalog, &hooks, w);
-    }
-}
-
 static bool make_pool(struct worker *w, struct problems *problems)
 {
     w->pool = pool_new(w->loop, &worker_pool_ops, w);
@@ -664,7 +631,7 @@ static bool worker_init(struct worker *w, const struct settings *settings,
         w->router =
             router_new(w->loop, settings, catalog, &router_hooks, w, problems);
     }
-    make_intake(w, catalog);
+    fetching_init(w, catalog);
     if (!make_pool(w, problems)) {
         return false;
     }
@@ -695,7 +662,7 @@ static void worker_release(struct worker *w)
 {
     pool_free(w->pool);
     reporter_free(w->reporter);
-    intake_free(w->intake);
+    fetching_stop(w);
     router_free(w->router);
     queue_free(w->queue, letters_release_batch);
     composer_free(w->composer);

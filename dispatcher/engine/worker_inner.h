@@ -70,7 +70,7 @@ static inline uint32_t letter_index(const struct letter *l)
     return (uint32_t)(l - l->batch->letters);
 }
 
-/* ---- worker_letters.c: letters to lanes, outcomes back ----------------- */
+/* ---- worker_letters.c: letters to lanes, outcomes back ------------------- */
 
 extern const struct pool_ops worker_pool_ops;
 /* A leased batch: its letters wait for a lane, or, when an earlier life had
@@ -82,7 +82,20 @@ void letters_put_back(struct worker *w);
 /* The batch's events are not needed any more; frees it. */
 void letters_release_batch(struct batch *batch);
 
-/* ---- worker_recover.c: the journal ------------------------------------- */
+/* ---- worker.c ------------------------------------------------------------ */
+
+/* There is, or was, something to do: look for more at once. */
+void worker_found_something(struct worker *w);
+
+/* ---- worker_fetching.c: events that are fetched from elsewhere ----------- */
+
+/* Makes the intake, when there is one and this worker is to have it: one of a
+ * parent's; those of other parents stand by. */
+void fetching_init(struct worker *w, const struct catalog *catalog);
+/* Nothing more is fetched. */
+void fetching_stop(struct worker *w);
+
+/* ---- worker_recover.c: the journal --------------------------------------- */
 
 /* Opens the journal by settings; warns when there is none. */
 struct journal *recover_open(const struct settings *settings, int index);

@@ -33,8 +33,7 @@ const char *cursor_gap_name(enum cursor_gap gap)
     return gap_names[gap];
 }
 
-/* ---- life ------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void on_settings(void *ctx, const PGresult *result, const char *error)
 {
@@ -121,7 +120,7 @@ static const char *query(const char *path)
     return embed_require(path)->data;
 }
 
-/* ---- the right to poll -------------------------------------------------- */
+/* ---- the right to poll --------------------------------------------------- */
 
 static void on_claimed(void *ctx, const PGresult *result, const char *error)
 {
@@ -167,7 +166,7 @@ void cursor_begin(struct cursor *c, int64_t next)
     (void)!pg_query(c->pg, query("queries/intake_begin.sql"), &p, on_begun, c);
 }
 
-/* ---- steps ------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------- */
 
 void cursor_step_init(struct cursor_step *step, size_t count)
 {

@@ -86,7 +86,8 @@ class IntakeCase(harness.DispatchCase):
                  " AND pid <> pg_backend_pid();"
                  "TRUNCATE postbatch.event, postbatch.intake,"
                  " postbatch.intake_gap, postbatch.intake_unknown,"
-                 " postbatch.quarantine, postbatch.drift")
+                 " postbatch.quarantine, postbatch.drift,"
+                 " postbatch.alarm CASCADE")
 
     def prepare(self, port=1):
         self.dispatcher = harness.Dispatcher(self.dsn, port, self.settings)
@@ -329,11 +330,12 @@ class Broken(IntakeCase):
         for fault, words in self.FAULTS.items():
             with self.subTest(fault):
                 self.backend.faults.append(fault)
-                said = self.once(status=UNAVAILABLE)
-                self.assertIn(words, said)
-                self.assertIn(words, self.value(
-                    "SELECT error FROM postbatch.intake"))
-                self.assertEqual((self.cursor(), self.count()), (1, 0))
+                self.assertIn(words, self.once(status=UNAVAILABLE))
+                error, cursor, count = self.sql(
+                    "SELECT error, next, (SELECT count(*) FROM"
+                    " postbatch.event) FROM postbatch.intake")[0]
+                self.assertIn(words, error)
+                self.assertEqual((cursor, count), ("1", "0"))
         self.once()
         self.assertEqual((self.cursor(), self.count()), (6, 5))
         self.assertEqual("t", self.value(
@@ -589,6 +591,31 @@ class Service(IntakeCase):
         self.emit("BuildFail", self.FAIL)
         wait_for(self.mails, "the mail")
         self.assertEqual(harness.stop_process(self.dispatcher.processes[0]), 0)
+
+    def alarm(self, cause):
+        """(severity, message, is it over) of an alarm, or None."""
+        rows = self.sql("SELECT severity, message, resolved_at IS NOT NULL"
+                        " FROM postbatch.alarm WHERE cause = '%s'" % cause)
+        return rows[0] if rows else None
+
+    def test_alarms(self):
+        self.begin()
+        self.dispatcher.settings.update({
+            "intake.every": "20ms", "report.period": "200ms"})
+        self.dispatcher.write_config()
+        self.dispatcher.start()
+        stalled = "intake/obs/stalled"
+        self.backend.faults.extend(["500"] * 6)
+        wait_for(lambda: self.alarm(stalled), "the alarm that nothing comes")
+        self.assertEqual(self.alarm(stalled)[:2],
+                         ["error", "obs: nothing can be fetched"])
+        wait_for(lambda: self.alarm(stalled)[2] == "t", "its end")
+        self.backend.add("SRCSRV_PACKAGE_RENAME", {})
+        wait_for(lambda: self.alarm("intake/obs/unknown"),
+                 "the alarm of an unknown type")
+        wait_for(lambda: self.cursor() == 2, "the cursor")
+        self.backend.set_back(0)
+        wait_for(lambda: self.alarm("intake/obs"), "the alarm of a gap")
 
     def test_once(self):
         self.begin()

@@ -209,11 +209,6 @@ class Kinds(ReportCase):
         self.assertIs(over["params"]["is_over"], True)
 
     def test_gaps_of_an_importer(self):
-        self.sql("""
-            CREATE TABLE IF NOT EXISTS postbatch.intake_gap (
-              source text NOT NULL, from_nr bigint NOT NULL,
-              to_nr bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(),
-              reason text NOT NULL)""")
         gap = ("INSERT INTO postbatch.intake_gap"
                " (source, from_nr, to_nr, reason)"
                " VALUES ('backend', %d, %d, 'lost')")

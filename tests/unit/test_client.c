@@ -290,8 +290,7 @@ static void assert_error(struct world *w, const char *part)
     assert_null(strstr(w->error, "secret"));
 }
 
-/* ---- cases ----------------------------------------------------------------
- */
+/* ---- cases --------------------------------------------------------------- */
 
 static void test_answers(void **state)
 {

@@ -44,8 +44,7 @@ static void test_type_names(void **state)
     buf_release(&name);
 }
 
-/* ---- values ----------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------- */
 
 static const char contract[] =
     "{\"description\": \"all there is\", \"mailable\": false, \"keys\": {"
@@ -158,8 +157,7 @@ static void test_unknown(void **state)
     folder_remove(folder);
 }
 
-/* ---- the types there are
- * ----------------------------------------------------- */
+/* ---- the types there are ------------------------------------------------- */
 
 /* A text that can be a value of that type. */
 static struct span text_for(enum key_type type)
