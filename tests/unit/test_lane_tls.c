@@ -19,52 +19,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
+#include "certificate.h"
 #include "smtp_world.h"
 
-static char cert_path[] = "/tmp/test_lane_tls_XXXXXX";
-static EVP_PKEY *key;
-static X509 *cert;
+static struct certificate certificate;
 
-/* A certificate for "localhost", and its file as the authority. */
 static int make_certificate(void **state)
 {
-    X509_EXTENSION *san = NULL;
-    X509_NAME *name = NULL;
-    FILE *f = NULL;
-
     (void)state;
-    key = EVP_EC_gen("P-256");
-    cert = X509_new();
-    name = X509_get_subject_name(cert);
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                               (const unsigned char *)"localhost", -1, -1, 0);
-    X509_set_issuer_name(cert, name);
-    X509_set_pubkey(cert, key);
-    san =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost");
-    X509_add_ext(cert, san, -1);
-    X509_EXTENSION_free(san);
-    X509_sign(cert, key, EVP_sha256());
-    f = fdopen(mkstemp(cert_path), "w");
-    PEM_write_X509(f, cert);
-    return fclose(f);
+    return certificate_make(&certificate);
 }
 
 static int remove_certificate(void **state)
 {
     (void)state;
-    EVP_PKEY_free(key);
-    X509_free(cert);
-    return unlink(cert_path);
+    return certificate_remove(&certificate);
 }
 
 /* ---- the relay, in a child --------------------------------------------- */
@@ -148,8 +119,8 @@ static void slow_tls(struct slow *s)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-    SSL_CTX_use_certificate(ctx, cert);
-    SSL_CTX_use_PrivateKey(ctx, key);
+    SSL_CTX_use_certificate(ctx, certificate.cert);
+    SSL_CTX_use_PrivateKey(ctx, certificate.key);
     s->ssl = SSL_new(ctx);
     SSL_set_fd(s->ssl, s->fd);
     if (SSL_accept(s->ssl) != 1) {
@@ -252,7 +223,7 @@ static void send_slowly(const struct tls_case *c)
     r.host = "localhost";
     r.port = port;
     r.tls = c->tls;
-    r.ca_file = cert_path;
+    r.ca_file = certificate.path;
     r.gear = strstr(c->offers, "CHUNKING") ? GEAR_STREAMED : GEAR_AUTO;
     assert_true(world_add(w, &r));
     w->content_size = c->size;
@@ -320,7 +291,8 @@ static void refuse_certificate(const char *host, const char *ca_file,
 static void test_certificate(void **state)
 {
     (void)state;
-    refuse_certificate("127.0.0.1", cert_path, "certificate was not accepted");
+    refuse_certificate("127.0.0.1", certificate.path,
+                       "certificate was not accepted");
     refuse_certificate("localhost", NULL, "certificate was not accepted");
 }
 
