@@ -26,6 +26,8 @@ enum {
     FIRST_REST_MS = 1000,
     LONGEST_REST_MS = 60000,
     STANDBY_MS = 1000,
+    STANDBY_ONCE_MS = 200, /* what was killed may hold the lock a moment */
+    STANDBY_TRIES = 10,
     HOLD_PAUSE_MS = 1000, /* at busy times: an answer a second, not an event */
     TROUBLE_PERIODS = 10,
 };
@@ -100,14 +102,16 @@ static void rest(struct intake *i)
 
 static void count_failure(struct intake *i)
 {
-    i->failures++;
+    if (i->failures++ == 0) {
+        i->failing_ms = clock_monotonic_ms();
+    }
     i->counts.failures++;
     i->may_hold = false;
 }
 
 static void tell_trouble(struct intake *i, const char *why)
 {
-    int64_t ms = clock_monotonic_ms() - i->heard_ms;
+    int64_t ms = clock_monotonic_ms() - i->failing_ms;
 
     if (i->hooks.on_trouble != NULL &&
         (i->settings.runs_once ||
@@ -120,7 +124,6 @@ static void tell_trouble(struct intake *i, const char *why)
 static void tell_well(struct intake *i)
 {
     i->failures = 0;
-    i->heard_ms = clock_monotonic_ms();
     if (!i->is_well && i->hooks.on_recovered != NULL) {
         i->hooks.on_recovered(i->ctx);
     }
@@ -197,10 +200,11 @@ static void stand_by(struct intake *i, struct span owner)
                  i->settings.source, SPAN_ARG(owner));
         i->was_told_taken = true;
     }
-    if (i->settings.runs_once) {
+    if (i->settings.runs_once && ++i->standby_tries > STANDBY_TRIES) {
         end(i, INTAKE_TAKEN);
     } else {
-        wait_in(i, INTAKE_STANDING_BY, STANDBY_MS);
+        wait_in(i, INTAKE_STANDING_BY,
+                i->settings.runs_once ? STANDBY_ONCE_MS : STANDBY_MS);
     }
 }
 
@@ -379,7 +383,6 @@ struct intake *intake_new(struct ev_loop *loop,
 
 void intake_start(struct intake *i)
 {
-    i->heard_ms = clock_monotonic_ms();
     cursor_start(i->cursor);
 }
 

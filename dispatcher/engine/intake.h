@@ -50,8 +50,8 @@ struct intake_hooks {
     void (*on_events)(void *ctx, int64_t events);
     /* With runs_once: it is over. */
     void (*on_end)(void *ctx, enum intake_end end);
-    /* Nothing was fetched for ten periods or longer: told with every try that
-     * fails, and with the one that fails with runs_once. */
+    /* Tries have failed for ten periods or longer: told with every one that
+     * fails, and with runs_once at the first. */
     void (*on_trouble)(void *ctx, const char *why);
     /* The first answer in good order, and the first after a trouble. */
     void (*on_recovered)(void *ctx);

@@ -36,9 +36,10 @@ struct intake {
     bool may_hold;            /* the last answer was in order, and waited for */
     bool is_held;             /* the request under way is */
     bool was_told_taken;
-    int failures;     /* in a row */
-    int64_t heard_ms; /* monotonic: last answer in good order, or the start */
-    bool is_well;     /* it was told so, and of no trouble since */
+    int standby_tries;
+    int failures;       /* in a row */
+    int64_t failing_ms; /* monotonic: the first of them */
+    bool is_well;       /* it was told so, and of no trouble since */
     struct intake_counts counts;
 };
 
