@@ -106,7 +106,8 @@ static bool is_number(struct span s)
 static bool put_typed(const struct contract_key *key, struct span value,
                       struct buf *out)
 {
-    if (value.len == 0 && key->type != KEY_STRING && key->type != KEY_ANY) {
+    if (value.len == 0 && key->type != KEY_STRING && key->type != KEY_URL &&
+        key->type != KEY_ANY) {
         buf_puts(out, key->type == KEY_BOOLEAN ? "false" : "null");
         return true;
     }
@@ -134,6 +135,7 @@ static bool put_typed(const struct contract_key *key, struct span value,
         }
         return false;
     case KEY_STRING:
+    case KEY_URL:
     case KEY_ARRAY:
     case KEY_OBJECT:
     case KEY_ANY: return false;

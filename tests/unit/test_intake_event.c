@@ -165,6 +165,7 @@ static struct span text_for(enum key_type type)
     switch (type) {
     case KEY_ARRAY: return SPAN_LIT("[]");
     case KEY_OBJECT: return SPAN_LIT("{}");
+    case KEY_URL: return SPAN_LIT("https://example.org/");
     case KEY_STRING:
     case KEY_INTEGER:
     case KEY_NUMBER:
@@ -218,7 +219,7 @@ static void check_type(const struct catalog *catalog,
     n.type = buf_view(&wire);
     assert_true(span_equal(intake_event(catalog, &n, &text), type->name));
     buf_release(&wire);
-    payload = payload_parse(buf_view(&text), &why);
+    payload = payload_parse(buf_view(&text), NULL, &why);
     assert_non_null(payload);
     if (!payload_check(c, payload, &why)) {
         fail_msg("%s: %s", c->file, why.reason);
