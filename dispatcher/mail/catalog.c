@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/nearest.h"
 #include "mail/catalog_files.h"
 
 struct catalog {
@@ -136,6 +135,21 @@ static void set_folders(struct partials *p, struct load *load,
     }
 }
 
+static void tell_missing(struct load *load, struct event_type *type,
+                         const char *name, const char *path)
+{
+    char *file = mem_printf("%s.mustache", name);
+    struct arena names;
+
+    arena_init(&names, 1024, 0);
+    problems_add(load->problems, SEVERITY_ERROR, path, 0,
+                 "is missing: every mailable type needs it");
+    problems_about(load->problems, type->name, SPAN_NONE,
+                   folder_nearest(type->folder, file, &names));
+    arena_release(&names);
+    mem_free(file);
+}
+
 /* Compiles one file of a type; NULL when it is broken or not there. */
 static struct template *compile_file(struct load *load, struct event_type *type,
                                      const char *name,
@@ -152,8 +166,7 @@ static struct template *compile_file(struct load *load, struct event_type *type,
         t = template_compile(type->set, name, source, path, escape,
                              load->problems);
     } else if (is_required && load->problems->errors == errors) {
-        problems_add(load->problems, SEVERITY_ERROR, path, 0,
-                     "is missing: every mailable type needs it");
+        tell_missing(load, type, name, path);
     }
     mem_free(path);
     return t;
@@ -186,62 +199,23 @@ static void compile_headers(struct load *load, struct event_type *type)
     }
 }
 
-/* --- do templates read what the contract has? --------------------------- */
-
-struct name_check {
-    struct load *load;
-    const struct event_type *type;
-};
-
-/* Only names that a type's own files read outside of all sections are sure to
- * mean a key; shared partials may ask for keys that some types do not have. */
-static void on_name(void *ctx, const struct template_name *n)
+static void note_needs(struct event_type *type, const struct template *t)
 {
-    const struct name_check *check = ctx;
-    const struct contract *c = check->type->contract;
-    const char *dot = memchr(n->name.ptr, '.', n->name.len);
-    struct span key =
-        span_make(n->name.ptr, dot ? (size_t)(dot - n->name.ptr) : n->name.len);
-    struct nearest near = nearest_to(key);
-    const size_t folder_len = strlen(check->type->folder);
-
-    if (n->depth > 0 || key.len == 0 || contract_is_reserved(key) ||
-        contract_key(c, key) != NULL ||
-        strncmp(n->file, check->type->folder, folder_len) != 0 ||
-        n->file[folder_len] != '/') {
-        return;
-    }
-    for (size_t i = 0; i < c->key_count; i++) {
-        nearest_offer(&near, c->keys[i].name);
-    }
-    problems_add(check->load->problems, SEVERITY_WARNING, n->file, n->line,
-                 "reads '%.*s', which is no key of the contract%s%.*s%s",
-                 SPAN_ARG(key), near.best.ptr ? "; did you mean '" : "",
-                 SPAN_ARG(near.best), near.best.ptr ? "'?" : "");
+    type->asks_for_events =
+        type->asks_for_events ||
+        (t != NULL && (template_reads(t, SPAN_LIT("event")) ||
+                       template_reads(t, SPAN_LIT("events"))));
 }
 
-static void check_template(struct load *load, struct event_type *type,
-                           const struct template *t)
+static void note_all_needs(struct event_type *type)
 {
-    struct name_check check = {load, type};
-
-    if (t != NULL) {
-        template_names(t, on_name, &check);
-        type->asks_for_events = type->asks_for_events ||
-                                template_reads(t, SPAN_LIT("event")) ||
-                                template_reads(t, SPAN_LIT("events"));
-    }
-}
-
-static void check_templates(struct load *load, struct event_type *type)
-{
-    check_template(load, type, type->subject);
-    check_template(load, type, type->text);
-    check_template(load, type, type->html);
-    check_template(load, type, type->thread);
-    check_template(load, type, type->headline);
+    note_needs(type, type->subject);
+    note_needs(type, type->text);
+    note_needs(type, type->html);
+    note_needs(type, type->thread);
+    note_needs(type, type->headline);
     for (size_t i = 0; i < type->contract->header_count; i++) {
-        check_template(load, type, type->headers[i]);
+        note_needs(type, type->headers[i]);
     }
 }
 
@@ -266,7 +240,7 @@ static void compile_type(struct load *load, struct event_type *type)
     type->thread = compile_text(load, type, "thread", c->thread);
     type->headline = compile_text(load, type, "headline", c->headline);
     compile_headers(load, type);
-    check_templates(load, type);
+    note_all_needs(type);
     take_fault(type, load->problems, first_problem, NULL);
     partials_release(&partials);
     arena_release(&chain);

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 
 enum { SOURCE_BYTES_MAX = 4 << 20, FOLDER_DEPTH_MAX = 16, NAME_MAX_LEN = 100 };
 
@@ -84,6 +85,33 @@ bool source_cache_get(struct source_cache *cache, const char *path,
     return true;
 }
 
+/* The parts of a type; not what one would call a partial. */
+static bool is_part(const char *name)
+{
+    return strcmp(name, "subject" SUFFIX) == 0 ||
+           strcmp(name, "text" SUFFIX) == 0 || strcmp(name, "html" SUFFIX) == 0;
+}
+
+struct span folder_nearest(const char *folder, const char *name,
+                           struct arena *keep)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry = NULL;
+    struct nearest near = nearest_to(span_of(name));
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        /* Others in the folder are there under their right names. */
+        if (!is_part(entry->d_name) &&
+            strcmp(entry->d_name, "contract.json") != 0) {
+            nearest_offer(&near, arena_span(keep, span_of(entry->d_name)));
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return near.best;
+}
+
 /* --- partials ----------------------------------------------------------- */
 
 void partials_add(struct partials *p, const char *folder)
@@ -130,13 +158,6 @@ static bool find_partial(void *ctx, struct span name, struct span *text,
         mem_free(path);
     }
     return is_found;
-}
-
-/* The parts of a type; not what one would call a partial. */
-static bool is_part(const char *name)
-{
-    return strcmp(name, "subject" SUFFIX) == 0 ||
-           strcmp(name, "text" SUFFIX) == 0 || strcmp(name, "html" SUFFIX) == 0;
 }
 
 static void list_folder(struct partials *p, const char *folder)

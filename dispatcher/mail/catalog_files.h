@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/map.h"
 #include "base/problems.h"
 #include "base/span.h"
@@ -30,6 +31,11 @@ void source_cache_release(struct source_cache *cache);
 bool source_cache_get(struct source_cache *cache, const char *path,
                       struct span *text, const char **kept,
                       struct problems *problems);
+
+/* The name of the file in folder that is most like name: SPAN_NONE when none is
+ * near. The bytes belong to keep. */
+struct span folder_nearest(const char *folder, const char *name,
+                           struct arena *keep);
 
 /* Where a type's partials are looked for. */
 struct partials {

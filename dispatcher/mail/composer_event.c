@@ -154,7 +154,7 @@ bool event_prepare(struct event *event, const struct catalog *catalog,
                    struct buf *scratch, struct buf *note, const char **stage,
                    struct buf *why)
 {
-    struct payload_fault fault = {""};
+    struct payload_fault fault = {.reason = ""};
     struct prepared *prepared = NULL;
     const struct event_type *type = mailable_type(event, catalog, why);
     json_t *payload = NULL;

@@ -11,6 +11,7 @@
 
 #include "base/nearest.h"
 #include "mail/contract_load.h"
+#include "mail/contract_lines.h"
 #include "mail/payload.h"
 
 enum { RESOLVE_NEW, RESOLVE_BUSY, RESOLVE_DONE };
@@ -42,9 +43,15 @@ const struct contract_key *contract_key(const struct contract *c,
     return map_get(&c->key_by_name, name);
 }
 
-__attribute__((format(printf, 4, 5))) static void tell(
-    struct contract *c, struct problems *problems, enum severity severity,
-    const char *format, ...)
+int contract_line(const struct contract *c, const char *path)
+{
+    return contract_lines_find(&c->lines, span_of(path));
+}
+
+/* Tells of what stands at path; the contract is as good as it was. */
+__attribute__((format(printf, 5, 6))) static void tell(
+    const struct contract *c, struct problems *problems, enum severity severity,
+    const char *path, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -52,8 +59,14 @@ __attribute__((format(printf, 4, 5))) static void tell(
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    problems_add(problems, severity, c->file, 0, "%s", text);
-    c->is_broken |= severity == SEVERITY_ERROR;
+    problems_add(problems, severity, c->file, contract_line(c, path), "%s: %s",
+                 path, text);
+}
+
+static void tell_about(const struct contract *c, struct problems *problems,
+                       struct span key, struct span nearest)
+{
+    problems_about(problems, c->name, key, nearest);
 }
 
 /* --- inheritance -------------------------------------------------------- */
@@ -156,14 +169,10 @@ static struct contract *find_parent(struct contract *c,
         }
         nearest_offer(&near, all[i]->name);
     }
-    if (near.best.ptr != NULL) {
-        tell(c, problems, SEVERITY_ERROR,
-             "extends: there is no type '%.*s'; did you mean '%.*s'?",
-             SPAN_ARG(c->extends), SPAN_ARG(near.best));
-    } else {
-        tell(c, problems, SEVERITY_ERROR, "extends: there is no type '%.*s'",
-             SPAN_ARG(c->extends));
-    }
+    tell(c, problems, SEVERITY_ERROR, "extends", "there is no type '%.*s'",
+         SPAN_ARG(c->extends));
+    tell_about(c, problems, SPAN_NONE, near.best);
+    c->is_broken = true;
     return NULL;
 }
 
@@ -173,15 +182,30 @@ struct sample_check {
     struct contract *c;
     struct problems *problems;
     const struct contract_sample *sample;
+    char path[160]; /* to the sample */
 };
+
+struct span contract_nearest_key(const struct contract *c, struct span key)
+{
+    struct nearest near = nearest_to(key);
+
+    for (size_t i = 0; i < c->key_count; i++) {
+        nearest_offer(&near, c->keys[i].name);
+    }
+    return near.best;
+}
 
 static void on_sample_unknown(void *ctx, struct span key)
 {
     struct sample_check *check = ctx;
+    char path[300];
 
-    tell(check->c, check->problems, SEVERITY_ERROR,
-         "samples.%.*s.%.*s: the contract has no such key",
-         SPAN_ARG(check->sample->name), SPAN_ARG(key));
+    snprintf(path, sizeof(path), "%s.%.*s", check->path,
+             (int)(key.len < 100 ? key.len : 100), key.ptr);
+    tell(check->c, check->problems, SEVERITY_ERROR, path,
+         "the contract has no such key");
+    tell_about(check->c, check->problems, key,
+               contract_nearest_key(check->c, key));
 }
 
 /* Does the sample have the keys that its name promises? */
@@ -197,15 +221,34 @@ static void check_extent(struct sample_check *check)
                                                key->name.len) != NULL;
 
         if (is_least && is_there && !key->is_required) {
-            tell(check->c, check->problems, SEVERITY_WARNING,
-                 "samples.least.%.*s: this key is not required",
-                 SPAN_ARG(key->name));
+            tell(check->c, check->problems, SEVERITY_ERROR, check->path,
+                 "has '%.*s', which is not required", SPAN_ARG(key->name));
+            tell_about(check->c, check->problems, key->name, SPAN_NONE);
         }
         if (is_fullest && !is_there) {
-            tell(check->c, check->problems, SEVERITY_WARNING,
-                 "samples.fullest: has no '%.*s'", SPAN_ARG(key->name));
+            tell(check->c, check->problems, SEVERITY_ERROR, check->path,
+                 "has no '%.*s', but must have all keys", SPAN_ARG(key->name));
+            tell_about(check->c, check->problems, key->name, SPAN_NONE);
         }
     }
+}
+
+static void check_sample(struct contract *c, struct problems *problems,
+                         const struct contract_sample *sample)
+{
+    struct sample_check check = {.c = c, .problems = problems};
+    struct payload_fault why;
+
+    check.sample = sample;
+    snprintf(check.path, sizeof(check.path), "samples.%.*s",
+             (int)(sample->name.len < 100 ? sample->name.len : 100),
+             sample->name.ptr);
+    payload_unknown(c, sample->payload, on_sample_unknown, &check);
+    if (!payload_check(c, sample->payload, &why)) {
+        tell(c, problems, SEVERITY_ERROR, check.path, "%s", why.reason);
+        tell_about(c, problems, why.key, SPAN_NONE);
+    }
+    check_extent(&check);
 }
 
 static void check_samples(struct contract *c, struct problems *problems)
@@ -214,22 +257,16 @@ static void check_samples(struct contract *c, struct problems *problems)
     bool has_fullest = false;
 
     for (size_t i = 0; i < c->sample_count; i++) {
-        struct sample_check check = {c, problems, &c->samples[i]};
-        struct payload_fault why;
-
         has_least |= span_is(c->samples[i].name, "least");
         has_fullest |= span_is(c->samples[i].name, "fullest");
-        payload_unknown(c, c->samples[i].payload, on_sample_unknown, &check);
-        if (!payload_check(c, c->samples[i].payload, &why)) {
-            tell(c, problems, SEVERITY_ERROR, "samples.%.*s: %s",
-                 SPAN_ARG(c->samples[i].name), why.reason);
-        }
-        check_extent(&check);
+        check_sample(c, problems, &c->samples[i]);
     }
     if (!c->is_abstract && (!has_least || !has_fullest)) {
         tell(c, problems, c->is_mailable ? SEVERITY_ERROR : SEVERITY_WARNING,
-             "samples: there must be \"least\" (only required keys) and "
-             "\"fullest\" (all keys)");
+             "samples",
+             "there must be \"least\" (only required keys) and \"fullest\" "
+             "(all keys)");
+        tell_about(c, problems, SPAN_NONE, SPAN_NONE);
     }
 }
 
@@ -241,13 +278,15 @@ static void check_originator(struct contract *c, struct problems *problems)
         return;
     }
     if (key == NULL) {
-        tell(c, problems, SEVERITY_ERROR,
-             "originator: the contract has no key '%.*s'",
-             SPAN_ARG(c->originator));
+        tell(c, problems, SEVERITY_ERROR, "originator",
+             "the contract has no key '%.*s'", SPAN_ARG(c->originator));
+        tell_about(c, problems, c->originator,
+                   contract_nearest_key(c, c->originator));
     } else if (key->type != KEY_STRING && key->type != KEY_INTEGER) {
-        tell(c, problems, SEVERITY_ERROR,
-             "originator: key '%.*s' must be a string or an integer",
+        tell(c, problems, SEVERITY_ERROR, "originator",
+             "key '%.*s' must be a string or an integer",
              SPAN_ARG(c->originator));
+        tell_about(c, problems, c->originator, SPAN_NONE);
     }
 }
 
@@ -279,15 +318,16 @@ static void resolve(struct contract *c, struct contract *const *all,
         parent = find_parent(c, all, count, problems);
     }
     if (parent != NULL && parent->resolving == RESOLVE_BUSY) {
-        tell(c, problems, SEVERITY_ERROR,
-             "extends: '%.*s' extends itself, by way of '%.*s'",
-             SPAN_ARG(parent->name), SPAN_ARG(c->name));
+        tell(c, problems, SEVERITY_ERROR, "extends",
+             "'%.*s' extends itself, by way of '%.*s'", SPAN_ARG(parent->name),
+             SPAN_ARG(c->name));
+        c->is_broken = true;
     } else if (parent != NULL) {
         resolve(parent, all, count, problems);
         if (parent->is_broken) {
-            tell(c, problems, SEVERITY_ERROR,
-                 "extends: the contract of '%.*s' is broken",
-                 SPAN_ARG(parent->name));
+            tell(c, problems, SEVERITY_ERROR, "extends",
+                 "the contract of '%.*s' is broken", SPAN_ARG(parent->name));
+            c->is_broken = true;
         } else {
             inherit(c, parent);
         }

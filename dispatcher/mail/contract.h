@@ -38,7 +38,9 @@ struct contract_key {
     enum key_type type;
     bool is_required; /* there and not null, or the event is poison */
     bool is_long;     /* holds text of people, of any length: always cut */
+    bool is_unshown;  /* no template and no role reads it, and that is known */
     size_t cut;       /* most bytes of a string, items of an array; 0 = all */
+    const struct contract *owner; /* who lists it: the type or a parent */
 };
 
 enum batching_rule {
@@ -77,6 +79,7 @@ struct contract {
     struct contract_key *keys; /* own keys behind inherited ones */
     size_t key_count;
     struct map key_by_name; /* -> struct contract_key */
+    struct map lines;       /* of the file; see contract_line */
     struct span originator; /* key that names who caused it; may be "" */
     bool has_roles;         /* the file has roles, maybe none */
     struct span *roles;     /* the first that matches is the reason */
@@ -101,7 +104,7 @@ struct contract {
 
 /*
  * Reads the contract of the type called name. Every mistake becomes a problem
- * that names the line or the path to the key, such as "keys.comment.cut"; with
+ * that names the line and the path to the key, such as "keys.comment.cut"; with
  * an error among them the contract is_broken. Never NULL. What depends on the
  * parent is checked by contracts_resolve.
  */
@@ -117,9 +120,10 @@ void contract_free(struct contract *c);
  * Lets each contract inherit from the one it extends (keys, roles if it has
  * none of its own, originator, thread, log, headers), then checks what can only
  * be checked now: that the originator and what the log shows are keys, that
- * the samples keep the contract. Circles and unknown parents are errors; a
- * child of a broken parent is broken. To be called once for all contracts of a
- * tree.
+ * the samples keep the contract. What is wrong with samples and originator is
+ * an error that breaks nothing: it stops a deployment, and never the mail.
+ * Circles and unknown parents break the contract; a child of a broken parent is
+ * broken. To be called once for all contracts of a tree.
  */
 void contracts_resolve(struct contract *const *all, size_t count,
                        struct problems *problems);
@@ -127,6 +131,9 @@ void contracts_resolve(struct contract *const *all, size_t count,
 /* The key of that name, or NULL. */
 const struct contract_key *contract_key(const struct contract *c,
                                         struct span name);
+/* The line of the file where path ("keys.comment") stands, or what is around
+ * it; 0 when that is not known. */
+int contract_line(const struct contract *c, const char *path);
 /* Names that templates read from us and never from the payload: "recipient",
  * "site", "events" and so on. */
 bool contract_is_reserved(struct span name);

@@ -45,9 +45,9 @@ static void take_key_type(struct loader *l, const char *name,
     loader_tell(
         l, SEVERITY_ERROR, name,
         "no type '%.40s'; there are string, integer, number, boolean, array, "
-        "object, url and any%s%.*s%s",
-        json_string_value(value), near.best.ptr ? "; did you mean '" : "",
-        SPAN_ARG(near.best), near.best.ptr ? "'?" : "");
+        "object, url and any",
+        json_string_value(value));
+    problems_about(l->problems, l->c->name, key->name, near.best);
 }
 
 static void take_key_required(struct loader *l, const char *name,
@@ -76,6 +76,13 @@ static void take_key_cut(struct loader *l, const char *name,
     ((struct contract_key *)l->target)->cut = (size_t)cut;
 }
 
+static void take_key_shown(struct loader *l, const char *name,
+                           const json_t *value)
+{
+    (void)name;
+    ((struct contract_key *)l->target)->is_unshown = json_is_false(value);
+}
+
 static void take_key_about(struct loader *l, const char *name,
                            const json_t *value)
 {
@@ -90,6 +97,7 @@ static const struct field key_fields[] = {
     {"long", JSON_TRUE, take_key_long},
     {"cut", JSON_INTEGER, take_key_cut},
     {"about", JSON_STRING, take_key_about},
+    {"shown", JSON_TRUE, take_key_shown},
     {0},
 };
 
@@ -139,7 +147,8 @@ static void take_keys(struct loader *l, const char *name, const json_t *value)
             continue;
         }
         *key = (struct contract_key){.name = loader_keep(l, span_of(key_name)),
-                                     .type = KEY_ANY};
+                                     .type = KEY_ANY,
+                                     .owner = c};
         snprintf(inner, sizeof(inner), "keys.%.80s.", key_name);
         l->path = inner;
         l->target = key;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "mail/contract_lines.h"
 #include "mail/contract_load.h"
 
 enum { CONTRACT_BYTES_MAX = 1 << 20, BATCHING_DEFAULT = 50 };
@@ -22,13 +23,16 @@ void loader_tell(struct loader *l, enum severity severity, const char *name,
                  const char *format, ...)
 {
     char text[512];
+    char path[300];
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    problems_add(l->problems, severity, l->c->file, 0, "%s%.80s: %s", l->path,
-                 name, text);
+    snprintf(path, sizeof(path), "%s%.80s", l->path, name);
+    problems_add(l->problems, severity, l->c->file, contract_line(l->c, path),
+                 "%s: %s", path, text);
+    problems_about(l->problems, l->c->name, SPAN_NONE, SPAN_NONE);
     l->c->is_broken |= severity == SEVERITY_ERROR;
 }
 
@@ -51,13 +55,8 @@ static void tell_unknown(struct loader *l, const struct field *fields,
     for (; fields->name != NULL; fields++) {
         nearest_offer(&near, span_of(fields->name));
     }
-    if (near.best.ptr != NULL) {
-        loader_tell(l, SEVERITY_WARNING, name,
-                    "unknown field, ignored; did you mean '%.*s'?",
-                    SPAN_ARG(near.best));
-    } else {
-        loader_tell(l, SEVERITY_WARNING, name, "unknown field, ignored");
-    }
+    loader_tell(l, SEVERITY_WARNING, name, "unknown field, ignored");
+    problems_about(l->problems, l->c->name, SPAN_NONE, near.best);
 }
 
 static const char *type_word(json_type type)
@@ -142,6 +141,7 @@ static struct contract *contract_new(const char *file, struct span name)
 
     arena_init(&c->arena, 4096, 0);
     map_init(&c->key_by_name);
+    map_init(&c->lines);
     c->file = mem_strdup(file);
     c->name = arena_span(&c->arena, name);
     c->is_mailable = true;
@@ -165,6 +165,7 @@ static void read_contract(struct loader *l, struct span text)
         c->is_broken = true;
         return;
     }
+    contract_lines_read(&c->lines, &c->arena, text);
     if (json_is_object(root)) {
         loader_take(l, contract_fields, root);
     } else {
@@ -221,6 +222,7 @@ void contract_free(struct contract *c)
         json_decref(c->samples[i].payload);
     }
     map_release(&c->key_by_name);
+    map_release(&c->lines);
     arena_release(&c->arena);
     mem_free(c->file);
     mem_free(c);

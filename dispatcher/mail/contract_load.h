@@ -28,6 +28,8 @@ extern const struct field contract_fields[];
 
 /* Takes the field "log". */
 void contract_take_log(struct loader *l, const char *name, const json_t *value);
+/* The key of the contract that key may have been meant to be, or SPAN_NONE. */
+struct span contract_nearest_key(const struct contract *c, struct span key);
 /* What the log shows must be keys of the contract; once it has them all. */
 void contract_check_log(struct contract *c, struct problems *problems);
 

@@ -8,6 +8,8 @@
  * A child has its parent's, unless it has its own; an empty one stands for
  * "not logged".
  */
+#include <stdio.h>
+
 #include "mail/contract_load.h"
 
 static void take_project(struct loader *l, const char *name,
@@ -73,14 +75,16 @@ void contract_take_log(struct loader *l, const char *name, const json_t *value)
     }
 }
 
-static void check_key(struct contract *c, struct problems *problems,
+static void check_key(const struct contract *c, struct problems *problems,
                       const char *field, struct span key)
 {
+    char path[32];
+
     if (key.len > 0 && contract_key(c, key) == NULL) {
-        problems_add(problems, SEVERITY_ERROR, c->file, 0,
-                     "log.%s: the contract has no key '%.*s'", field,
-                     SPAN_ARG(key));
-        c->is_broken = true;
+        snprintf(path, sizeof(path), "log.%s", field);
+        problems_add(problems, SEVERITY_ERROR, c->file, contract_line(c, path),
+                     "%s: the contract has no key '%.*s'", path, SPAN_ARG(key));
+        problems_about(problems, c->name, key, contract_nearest_key(c, key));
     }
 }
 

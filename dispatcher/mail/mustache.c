@@ -97,14 +97,9 @@ static void tell_missing(const struct template *from, struct span name,
         }
         nearest_offer(&near, candidate);
     }
-    if (near.best.ptr != NULL) {
-        problems_add(problems, SEVERITY_ERROR, from->file, line,
-                     "there is no partial '%.*s'; did you mean '%.*s'?", most,
-                     name.ptr, SPAN_ARG(near.best));
-    } else {
-        problems_add(problems, SEVERITY_ERROR, from->file, line,
-                     "there is no partial '%.*s'", most, name.ptr);
-    }
+    problems_add(problems, SEVERITY_ERROR, from->file, line,
+                 "there is no partial '%.*s'", most, name.ptr);
+    problems_about(problems, SPAN_NONE, SPAN_NONE, near.best);
 }
 
 struct template *mustache_ask(struct template *from, struct span name, int line,
@@ -192,25 +187,40 @@ struct template *template_compile(struct template_set *set, const char *name,
 
 /* --- the names that a template reads ------------------------------------ */
 
+/* A partial, and the section in which it was looked at. */
+struct visit {
+    const struct template *t;
+    const struct op *section;
+};
+
 struct name_walk {
     void (*on_name)(void *ctx, const struct template_name *n);
     void *ctx;
-    struct map seen; /* template -> 1 + the least depth it was seen at */
+    struct map seen; /* bytes of a visit -> itself */
+    struct arena visits;
+};
+
+/* Where the walk is: inside of which section. */
+struct place {
+    const struct op *section;           /* NULL = outside of all */
+    const struct template_name *around; /* the same, for those who are told */
 };
 
 static void walk_template(struct name_walk *w, const struct template *t,
-                          unsigned depth);
+                          struct place place);
 
-static void tell_name(struct name_walk *w, const struct template *t,
-                      uint32_t first, uint16_t keys, const struct op *op,
-                      unsigned depth)
+static struct template_name name_at(const struct template *t,
+                                    const struct op *op, uint32_t first,
+                                    uint16_t keys, struct place place)
 {
     struct template_name n = {
         .name = SPAN_LIT("."),
         .file = t->file,
         .line = op->line,
         .is_section = op->kind == OP_SECTION || op->kind == OP_INVERTED,
-        .depth = depth,
+        .is_inverted = op->kind == OP_INVERTED,
+        .depth = place.around ? place.around->depth + 1 : 0,
+        .around = place.around,
     };
 
     if (keys > 0) {
@@ -220,37 +230,46 @@ static void tell_name(struct name_walk *w, const struct template *t,
         n.name =
             span_make(head->ptr, (size_t)(tail->ptr + tail->len - head->ptr));
     }
-    w->on_name(w->ctx, &n);
+    return n;
+}
+
+static void walk_call(struct name_walk *w, const struct template *t,
+                      const struct op *op, struct place place)
+{
+    const struct call *call = &t->calls[op->at];
+
+    if (call->is_dynamic) {
+        struct template_name n = name_at(t, op, call->key, call->keys, place);
+
+        w->on_name(w->ctx, &n);
+    } else if (call->target != NULL) {
+        walk_template(w, call->target, place);
+    }
 }
 
 static void walk_range(struct name_walk *w, const struct template *t,
-                       size_t from, size_t to, unsigned depth)
+                       size_t from, size_t to, struct place place)
 {
     for (size_t i = from; i < to; i++) {
         const struct op *op = &t->ops[i];
-        const struct call *call = NULL;
+        struct template_name n;
 
         switch ((enum op_kind)op->kind) {
         case OP_TEXT:
         case OP_INDENT:
         case OP_BLOCK: break;
+        case OP_CALL: walk_call(w, t, op, place); break;
         case OP_VALUE:
         case OP_SECTION:
         case OP_INVERTED:
-            if (op->pseudo == PSEUDO_NONE) {
-                tell_name(w, t, op->at, op->keys, op, depth);
+            if (op->pseudo != PSEUDO_NONE) {
+                break; /* a body of {{#-first}} reads as what is around it */
             }
+            n = name_at(t, op, op->at, op->keys, place);
+            w->on_name(w->ctx, &n);
             if (op->kind == OP_SECTION) {
-                walk_range(w, t, i + 1, op->to, depth + 1);
+                walk_range(w, t, i + 1, op->to, (struct place){op, &n});
                 i = op->to - 1;
-            }
-            break;
-        case OP_CALL:
-            call = &t->calls[op->at];
-            if (call->is_dynamic) {
-                tell_name(w, t, call->key, call->keys, op, depth);
-            } else if (call->target != NULL) {
-                walk_template(w, call->target, depth);
             }
             break;
         }
@@ -258,16 +277,19 @@ static void walk_range(struct name_walk *w, const struct template *t,
 }
 
 static void walk_template(struct name_walk *w, const struct template *t,
-                          unsigned depth)
+                          struct place place)
 {
-    const int64_t id = (int64_t)(intptr_t)t;
-    const uintptr_t seen = (uintptr_t)map_get_id(&w->seen, id);
+    const struct visit visit = {t, place.section};
+    const struct span key = {(const char *)&visit, sizeof(visit)};
+    const struct span kept = map_get(&w->seen, key) == NULL
+                                 ? arena_span(&w->visits, key)
+                                 : SPAN_NONE;
 
-    if (seen != 0 && seen <= (uintptr_t)depth + 1) {
-        return;
+    if (kept.ptr == NULL) {
+        return; /* seen there already */
     }
-    map_put_id(&w->seen, id, (void *)((uintptr_t)depth + 1));
-    walk_range(w, t, 0, t->op_count, depth);
+    map_put(&w->seen, kept, (void *)(uintptr_t)kept.ptr);
+    walk_range(w, t, 0, t->op_count, place);
 }
 
 void template_names(const struct template *t,
@@ -277,7 +299,9 @@ void template_names(const struct template *t,
     struct name_walk w = {.on_name = on_name, .ctx = ctx};
 
     map_init(&w.seen);
-    walk_template(&w, t, 0);
+    arena_init(&w.visits, 1024, 0);
+    walk_template(&w, t, (struct place){NULL, NULL});
+    arena_release(&w.visits);
     map_release(&w.seen);
 }
 

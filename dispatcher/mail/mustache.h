@@ -103,11 +103,15 @@ struct template_name {
     struct span name; /* as written, with its dots; "." is the item itself */
     const char *file;
     int line;
-    bool is_section; /* {{#name}} or {{^name}}; else its value is printed */
-    unsigned depth;  /* {{#sections}} around it: 0 = read from the base */
+    bool is_section;  /* {{#name}} or {{^name}}; else its value is printed */
+    bool is_inverted; /* {{^name}} */
+    unsigned depth;   /* {{#sections}} around it: 0 = read from the base */
+    const struct template_name *around; /* the innermost of them, or NULL */
 };
 /* Calls on_name for every name that t and its partials read, except the three
- * keys of our own. Dynamic partials are not followed. */
+ * keys of our own; n lives for the call only. A partial that is used in several
+ * places is looked at for each section that it stands in. Dynamic partials are
+ * not followed. */
 void template_names(const struct template *t,
                     void (*on_name)(void *ctx, const struct template_name *n),
                     void *ctx);

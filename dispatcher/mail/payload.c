@@ -216,6 +216,7 @@ static void put_key(struct payload_fault *why, const struct contract_key *key,
 {
     const bool has_about = key->about.len > 0;
 
+    why->key = key->name;
     snprintf(why->reason, sizeof(why->reason), "%skey '%.*s'%s%.*s%s", prefix,
              SPAN_ARG(key->name), has_about ? " (" : "", SPAN_ARG(key->about),
              has_about ? ")" : "");

@@ -22,6 +22,7 @@
 
 struct payload_fault {
     char reason[200]; /* one line, without control bytes */
+    struct span key;  /* of payload_check: the contract's key it is about */
 };
 
 /*

@@ -1,12 +1,12 @@
 /*
  * rehearsal - every sample of every type, composed as a real letter would be.
- *
- * A sample goes through the same door as an event from the database: as JSON
- * text in a letter of a batch. What renders here renders there.
  */
 #include "mail/rehearsal.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
+#include "mail/audition.h"
 #include "mail/trial.h"
 
 /* A byte that goes on with a UTF-8 character is none of its own. */
@@ -20,50 +20,55 @@ static size_t count_characters(struct span text)
     return count;
 }
 
-static void look_at(const struct event_type *type,
+static int line_of(const struct contract *c,
+                   const struct contract_sample *sample)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "samples.%.*s",
+             (int)(sample->name.len < 100 ? sample->name.len : 100),
+             sample->name.ptr);
+    return contract_line(c, path);
+}
+
+static void look_at(const struct contract *c,
                     const struct contract_sample *sample, struct span subject,
                     struct problems *problems)
 {
+    const bool is_long = count_characters(subject) > REHEARSAL_SUBJECT_MAX;
+
     if (subject.len == 0) {
-        problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
+        problems_add(problems, SEVERITY_ERROR, c->file, line_of(c, sample),
                      "sample \"%.*s\" gives an empty subject",
                      SPAN_ARG(sample->name));
-    } else if (count_characters(subject) > REHEARSAL_SUBJECT_MAX) {
-        problems_add(problems, SEVERITY_WARNING, type->contract->file, 0,
+    } else if (is_long) {
+        problems_add(problems, SEVERITY_WARNING, c->file, line_of(c, sample),
                      "sample \"%.*s\" gives a subject of more than %d "
                      "characters",
                      SPAN_ARG(sample->name), REHEARSAL_SUBJECT_MAX);
+    } else {
+        return;
     }
+    problems_about(problems, c->name, SPAN_NONE, SPAN_NONE);
 }
 
-static bool compose_sample(struct composer *composer,
-                           const struct event_type *type,
+static bool compose_sample(struct audition *audition, const struct contract *c,
                            const struct contract_sample *sample,
                            struct problems *problems)
 {
     char *payload = trial_payload(sample);
-    const struct trial_event event = {.id = 1,
-                                      .created_us = TRIAL_US,
-                                      .type = type->name,
-                                      .payload = span_of(payload)};
-    const struct trial trial = {
-        .to = trial_recipient(), .events = &event, .count = 1};
-    struct buf message;
-    struct buf why;
-    bool is_done = false;
+    const bool is_done =
+        audition_run(audition, c->name, span_of(payload), 1, TRIAL_US);
 
-    buf_init(&message, TRIAL_MESSAGE_MAX);
-    buf_init(&why, 0);
-    is_done = trial_write(composer, &trial, &message, &why);
     if (is_done) {
-        look_at(type, sample, composer_subject(composer), problems);
+        look_at(c, sample, audition_subject(audition), problems);
     } else {
-        problems_add(problems, SEVERITY_ERROR, type->contract->file, 0,
+        problems_add(problems, SEVERITY_ERROR, c->file, line_of(c, sample),
                      "sample \"%.*s\" cannot be mailed: %.*s",
-                     SPAN_ARG(sample->name), SPAN_ARG(buf_view(&why)));
+                     SPAN_ARG(sample->name),
+                     SPAN_ARG(audition_reason(audition)));
+        problems_about(problems, c->name, SPAN_NONE, SPAN_NONE);
     }
-    buf_release(&why);
-    buf_release(&message);
     mem_free(payload);
     return is_done;
 }
@@ -72,19 +77,22 @@ struct rehearsal rehearse(struct composer *composer,
                           const struct catalog *catalog,
                           struct problems *problems)
 {
+    struct audition *audition = audition_over(composer, catalog);
     struct rehearsal seen = {0};
 
     for (size_t i = 0; i < catalog_count(catalog); i++) {
         const struct event_type *type = catalog_at(catalog, i);
 
-        if (!event_type_is_mailable(type) || type->contract->is_abstract) {
+        if (!event_type_is_mailable(type)) {
             continue;
         }
         seen.types++;
         for (size_t k = 0; k < type->contract->sample_count; k++) {
-            seen.letters += compose_sample(
-                composer, type, &type->contract->samples[k], problems);
+            seen.letters +=
+                compose_sample(audition, type->contract,
+                               &type->contract->samples[k], problems);
         }
     }
+    audition_free(audition);
     return seen;
 }

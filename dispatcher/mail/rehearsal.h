@@ -21,7 +21,8 @@ struct rehearsal {
 /*
  * Composes a letter of each sample of each mailable type. What cannot be
  * composed is an error; a subject longer than REHEARSAL_SUBJECT_MAX
- * characters is a warning. The problems name the contract and the sample.
+ * characters is a warning. The problems name the sample and its line in the
+ * contract.
  */
 struct rehearsal rehearse(struct composer *composer,
                           const struct catalog *catalog,

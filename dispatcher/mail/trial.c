@@ -57,37 +57,44 @@ static struct letter *make_letter(struct batch *batch,
     return letter;
 }
 
-static void tell(enum compose_result result, const struct letter *letter,
-                 struct buf *why)
+/* Gives the stage. */
+static struct span tell(enum compose_result result, const struct letter *letter,
+                        struct buf *why)
 {
     switch (result) {
-    case COMPOSE_DONE: return;
-    case COMPOSE_ADDRESS: buf_span(why, letter->outcome.text); return;
-    case COMPOSE_NO_ROOM: buf_puts(why, "the letter is too large"); return;
+    case COMPOSE_DONE: return SPAN_NONE;
+    case COMPOSE_ADDRESS:
+        buf_span(why, letter->outcome.text);
+        return SPAN_LIT("address");
+    case COMPOSE_NO_ROOM:
+        buf_puts(why, "the letter is too large");
+        return SPAN_LIT("size");
     case COMPOSE_NO_EVENTS:
     case COMPOSE_POISON: break;
     }
     for (uint32_t i = 0; i < letter->event_count; i++) {
         if (letter->events[i]->is_poison) {
             buf_span(why, letter->events[i]->poison_reason);
-            return;
+            return letter->events[i]->poison_stage;
         }
     }
+    return SPAN_NONE;
 }
 
 bool trial_write(struct composer *composer, const struct trial *trial,
-                 struct buf *message, struct buf *why)
+                 struct buf *message, struct buf *why, struct span *stage)
 {
     struct recipient to = trial->to;
     struct batch batch = {.id = 1, .origin = 1};
     struct letter *letter = NULL;
     enum compose_result result = COMPOSE_NO_ROOM;
+    struct span where = SPAN_LIT("size");
 
     arena_init(&batch.arena, 4096, 0);
     letter = make_letter(&batch, trial, &to);
     if (letter != NULL) {
         result = composer_write(composer, letter, message);
-        tell(result, letter, why);
+        where = tell(result, letter, why);
         for (uint32_t i = 0; i < letter->event_count; i++) {
             event_release(letter->events[i]);
         }
@@ -95,5 +102,8 @@ bool trial_write(struct composer *composer, const struct trial *trial,
         buf_puts(why, "out of memory");
     }
     arena_release(&batch.arena);
+    if (stage != NULL) {
+        *stage = where;
+    }
     return result == COMPOSE_DONE;
 }

@@ -41,11 +41,13 @@ char *trial_payload(const struct contract_sample *sample);
 
 /*
  * Appends the message to message. False, and the reason in why, when there is
- * none: of an event that is poison, what the quarantine would say of it. The
- * parts of the letter are then in composer_subject, _text and _html.
+ * none: of an event that is poison, what the quarantine would say of it.
+ * *stage (unless stage is NULL) is then "type", "parse", "contract" or
+ * "render", as composer_write has it, or else "size" or "address"; it lasts.
+ * The parts of the letter are then in composer_subject, _text and _html.
  */
 bool trial_write(struct composer *composer, const struct trial *trial,
-                 struct buf *message, struct buf *why)
+                 struct buf *message, struct buf *why, struct span *stage)
     __attribute__((warn_unused_result));
 
 #endif

@@ -215,7 +215,8 @@ static bool compose(struct preview *p, const struct event_type *type,
     with_role.role = ROLE;
     letter->to = trial->to;
     letter->role = role;
-    if (!trial_write(p->composer, &with_role, &letter->message, &letter->why)) {
+    if (!trial_write(p->composer, &with_role, &letter->message, &letter->why,
+                     NULL)) {
         if (letter->why.len == 0) {
             buf_puts(&letter->why, "the letter cannot be composed");
         }

@@ -20,11 +20,13 @@ struct admin {
     PGresult *result;
 };
 
-struct admin *admin_open(const char *dsn)
+static struct admin *open_with(const char *dsn, const char *options)
 {
     const char *const keys[] = {"dbname", "fallback_application_name",
-                                "connect_timeout", NULL};
-    const char *const values[] = {dsn, "postbatch command", "10", NULL};
+                                "connect_timeout", options ? "options" : NULL,
+                                NULL};
+    const char *const values[] = {dsn, "postbatch command", "10", options,
+                                  NULL};
     struct admin *a = mem_calloc(1, sizeof(*a));
 
     a->conn = PQconnectdbParams(keys, values, 1);
@@ -40,6 +42,16 @@ struct admin *admin_open(const char *dsn)
      * it a tenth of one. */
     PQclear(PQexec(a->conn, "SET jit = off"));
     return a;
+}
+
+struct admin *admin_open(const char *dsn)
+{
+    return open_with(dsn, NULL);
+}
+
+struct admin *admin_open_read_only(const char *dsn)
+{
+    return open_with(dsn, "-c default_transaction_read_only=on");
 }
 
 void admin_close(struct admin *a)
@@ -80,8 +92,7 @@ int64_t admin_emit(struct admin *a, const char *type, const char *payload,
     return strtoll(PQgetvalue(a->result, 0, 0), NULL, 10);
 }
 
-bool admin_query(struct admin *a, const char *name, const char *const *params,
-                 int count)
+static const char *find_query(const char *name)
 {
     char path[64];
     const struct embed_file *file = NULL;
@@ -90,10 +101,18 @@ bool admin_query(struct admin *a, const char *name, const char *const *params,
     file = embed_find(path);
     if (file == NULL) {
         fprintf(stderr, "postbatch: %s is not built in\n", path);
-        return false;
+        return NULL;
     }
-    return keep(a, PQexecParams(a->conn, file->data, count, NULL, params, NULL,
-                                NULL, 0));
+    return file->data;
+}
+
+bool admin_query(struct admin *a, const char *name, const char *const *params,
+                 int count)
+{
+    const char *query = find_query(name);
+
+    return query != NULL && keep(a, PQexecParams(a->conn, query, count, NULL,
+                                                 params, NULL, NULL, 0));
 }
 
 bool admin_begin(struct admin *a)
@@ -101,9 +120,44 @@ bool admin_begin(struct admin *a)
     return keep(a, PQexec(a->conn, "BEGIN"));
 }
 
+bool admin_begin_resend(struct admin *a)
+{
+    return admin_begin(a) && admin_query(a, "resend_lock", NULL, 0);
+}
+
 bool admin_commit(struct admin *a)
 {
     return keep(a, PQexec(a->conn, "COMMIT"));
+}
+
+bool admin_stream(struct admin *a, const char *name, const char *const *params,
+                  int count, void (*on_row)(void *ctx, const struct admin *a),
+                  void *ctx)
+{
+    const char *query = find_query(name);
+    PGresult *result = NULL;
+    bool is_good = query != NULL;
+
+    if (!is_good) {
+        return false;
+    }
+    if (!PQsendQueryParams(a->conn, query, count, NULL, params, NULL, NULL,
+                           0)) {
+        fprintf(stderr, "postbatch: the database says: %s",
+                PQerrorMessage(a->conn));
+        return false;
+    }
+    PQsetSingleRowMode(a->conn);
+    while ((result = PQgetResult(a->conn)) != NULL) {
+        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+            PQclear(a->result);
+            a->result = result;
+            on_row(ctx, a);
+        } else {
+            is_good = keep(a, result) && is_good;
+        }
+    }
+    return is_good;
 }
 
 int admin_rows(const struct admin *a)
@@ -124,6 +178,12 @@ const char *admin_column_name(const struct admin *a, int column)
 const char *admin_text(const struct admin *a, int row, int column)
 {
     return PQgetvalue(a->result, row, column);
+}
+
+struct span admin_span(const struct admin *a, int row, int column)
+{
+    return span_make(PQgetvalue(a->result, row, column),
+                     (size_t)PQgetlength(a->result, row, column));
 }
 
 bool admin_is_null(const struct admin *a, int row, int column)

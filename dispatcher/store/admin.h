@@ -16,6 +16,8 @@ struct admin;
 
 /* Connects; NULL after saying on standard error what went wrong. */
 struct admin *admin_open(const char *dsn);
+/* As admin_open, for a connection on which the database refuses to write. */
+struct admin *admin_open_read_only(const char *dsn);
 void admin_close(struct admin *a);
 
 /* Hands in one event, as an application does. urgency may be NULL. 0 after
@@ -34,11 +36,27 @@ bool admin_query(struct admin *a, const char *name, const char *const *params,
  * it is not done. False after saying what went wrong. */
 bool admin_begin(struct admin *a);
 bool admin_commit(struct admin *a);
+/*
+ * Begins a transaction, and waits until no other command sends letters again:
+ * two at one instant would send the same ones. False after saying what went
+ * wrong. admin_commit ends it.
+ */
+bool admin_begin_resend(struct admin *a);
+
+/*
+ * As admin_query, for large answers: calls on_row for each row as it comes,
+ * when it is row 0 of admin_text. No more than one row is held at a time.
+ */
+bool admin_stream(struct admin *a, const char *name, const char *const *params,
+                  int count, void (*on_row)(void *ctx, const struct admin *a),
+                  void *ctx);
 int admin_rows(const struct admin *a);
 int admin_columns(const struct admin *a);
 const char *admin_column_name(const struct admin *a, int column);
 /* The value as text, "" for NULL; lives until the next admin_query. */
 const char *admin_text(const struct admin *a, int row, int column);
+/* As admin_text, with its length. */
+struct span admin_span(const struct admin *a, int row, int column);
 bool admin_is_null(const struct admin *a, int row, int column);
 
 /* Appends the row as a JSON object, columns by their names. */

@@ -46,6 +46,7 @@ struct route_type {
 struct route_role {
     char *name;
     char *sql;
+    char *file; /* for messages */
 };
 
 /*

@@ -86,8 +86,16 @@ char *route_check_text(const char *role_sql)
 /* ---- role files ------------------------------------------------------------
  */
 
+static void free_role(struct route_role *role)
+{
+    mem_free(role->name);
+    mem_free(role->sql);
+    mem_free(role->file);
+}
+
 static void put_role(struct route_role **roles, size_t *count,
-                     const char *file_name, const char *sql, size_t size)
+                     const char *directory, const char *file_name,
+                     const char *sql, size_t size)
 {
     char *name = mem_strndup(file_name, strlen(file_name) - strlen(".sql"));
     size_t at = 0;
@@ -96,15 +104,15 @@ static void put_role(struct route_role **roles, size_t *count,
         at++;
     }
     if (at < *count) { /* a file of the operator's goes over ours */
-        mem_free((*roles)[at].name);
-        mem_free((*roles)[at].sql);
+        free_role(&(*roles)[at]);
     } else {
         *roles = mem_realloc(*roles, (*count + 2) * sizeof(**roles));
         (*count)++;
     }
     (*roles)[at] =
-        (struct route_role){name, mem_printf("%.*s\n", (int)size, sql)};
-    (*roles)[*count] = (struct route_role){NULL, NULL};
+        (struct route_role){name, mem_printf("%.*s\n", (int)size, sql),
+                            mem_printf("%s/%s", directory, file_name)};
+    (*roles)[*count] = (struct route_role){NULL, NULL, NULL};
 }
 
 static bool is_sql(const char *name)
@@ -127,7 +135,7 @@ static void read_role(struct route_role **roles, size_t *count,
         problems_add(problems, SEVERITY_ERROR, path, 0, "cannot be read: %s",
                      file ? "empty" : strerror(errno));
     } else {
-        put_role(roles, count, name, text, strlen(text));
+        put_role(roles, count, directory, name, text, strlen(text));
     }
     free(text);
     if (file != NULL) {
@@ -145,8 +153,8 @@ struct route_role *route_roles_load(const char *directory,
     DIR *dir = NULL;
 
     while ((file = embed_next("roles/", file)) != NULL) {
-        put_role(&roles, &count, file->path + strlen("roles/"), file->data,
-                 file->size);
+        put_role(&roles, &count, "sql/roles", file->path + strlen("roles/"),
+                 file->data, file->size);
     }
     if (directory == NULL || directory[0] == '\0') {
         return roles;
@@ -170,8 +178,7 @@ struct route_role *route_roles_load(const char *directory,
 void route_roles_free(struct route_role *roles)
 {
     for (size_t i = 0; roles != NULL && roles[i].name != NULL; i++) {
-        mem_free(roles[i].name);
-        mem_free(roles[i].sql);
+        free_role(&roles[i]);
     }
     mem_free(roles);
 }

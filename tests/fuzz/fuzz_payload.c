@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* A copy of just this size, so that reading on is noticed. */
     char *bytes = malloc(size ? size : 1);
     struct span text = span_make(bytes, size);
-    struct payload_fault why = {""};
+    struct payload_fault why = {.reason = ""};
     json_t *quick = NULL;
     json_t *want = NULL;
     json_t *payload = NULL;

@@ -242,24 +242,6 @@ static void missing_parts_are_faults(void **state)
     tree_release(&t);
 }
 
-static void names_that_are_no_keys_are_told(void **state)
-{
-    struct tree t;
-
-    (void)state;
-    tree_init(&t);
-    put_type(&t, "T", "{{recipient.name}} {{role}} {{who}}",
-             "\n{{wo}}{{#events}}{{inner}}{{/events}}{{>p}}");
-    put(&t, "p.mustache", "{{elsewhere}}");
-    assert_null(load_one(&t, "T")->fault);
-    assert_int_equal(t.problems.count, 1);
-    assert_int_equal(t.problems.items[0].line, 2);
-    assert_non_null(strstr(t.problems.items[0].text,
-                           "reads 'wo', which is no key of the contract; did "
-                           "you mean 'who'?"));
-    tree_release(&t);
-}
-
 static void a_missing_folder_is_a_problem(void **state)
 {
     struct problems problems;
@@ -286,7 +268,6 @@ int main(void)
         cmocka_unit_test(unmailable_types_need_no_templates),
         cmocka_unit_test(broken_types_break_alone),
         cmocka_unit_test(missing_parts_are_faults),
-        cmocka_unit_test(names_that_are_no_keys_are_told),
         cmocka_unit_test(a_missing_folder_is_a_problem),
     };
 

@@ -106,66 +106,75 @@ static const struct mistake mistakes[] = {
     {"[]", "must be an object", SEVERITY_ERROR, 0},
     {"", "end of file", SEVERITY_ERROR, 1},
     {WITH("\"frequncy\": \"daily\""), "did you mean 'frequency'?",
-     SEVERITY_WARNING, 0},
-    {WITH("\"zzzz\": 1"), "zzzz: unknown field", SEVERITY_WARNING, 0},
+     SEVERITY_WARNING, 1},
+    {WITH("\"zzzz\": 1"), "zzzz: unknown field", SEVERITY_WARNING, 1},
     {WITH("\"frequency\": \"dayly\""), "no frequency 'dayly'", SEVERITY_ERROR,
-     0},
+     1},
     {WITH("\"frequency\": 1"), "frequency: must be a string", SEVERITY_ERROR,
-     0},
-    {WITH("\"urgency\": \"asap\""), "no urgency 'asap'", SEVERITY_ERROR, 0},
+     1},
+    {WITH("\"urgency\": \"asap\""), "no urgency 'asap'", SEVERITY_ERROR, 1},
     {WITH("\"batching\": {\"rule\": \"some\"}"),
-     "batching.rule: no rule 'some'", SEVERITY_ERROR, 0},
+     "batching.rule: no rule 'some'", SEVERITY_ERROR, 1},
     {WITH("\"batching\": {\"window\": \"5 apples\"}"), "is not a duration",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
     {WITH("\"batching\": {\"max\": 0}"), "batching.max: must be from 1",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
     {WITH("\"batching\": {\"limit\": 0}"), "batching.limit: unknown field",
-     SEVERITY_WARNING, 0},
-    {WITH("\"roles\": [\"a b\"]"), "not the name of a role", SEVERITY_ERROR, 0},
-    {WITH("\"roles\": [\"a\", \"a\"]"), "there twice", SEVERITY_ERROR, 0},
+     SEVERITY_WARNING, 1},
+    {WITH("\"roles\": [\"a b\"]"), "not the name of a role", SEVERITY_ERROR, 1},
+    {WITH("\"roles\": [\"a\", \"a\"]"), "there twice", SEVERITY_ERROR, 1},
     {WITH("\"headers\": {\"Bcc\": \"x\"}"), "headers.Bcc: a type cannot set",
-     SEVERITY_ERROR, 0},
-    {WITH("\"headers\": {\"X A\": \"x\"}"), "cannot set", SEVERITY_ERROR, 0},
-    {WITH("\"headers\": {\"X-A\": 1}"), "must be a string", SEVERITY_ERROR, 0},
-    {WITH("\"originator\": \"b\""), "no key 'b'", SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
+    {WITH("\"headers\": {\"X A\": \"x\"}"), "cannot set", SEVERITY_ERROR, 1},
+    {WITH("\"headers\": {\"X-A\": 1}"), "must be a string", SEVERITY_ERROR, 1},
+    {WITH("\"originator\": \"b\""), "no key 'b'", SEVERITY_ERROR, 1},
     {WITH("\"log\": {\"project\": \"b\"}"), "log.project: the contract has no",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
     {WITH("\"log\": {\"project\": \"a\", \"user\": [\"a\", \"b\"]}"),
-     "log.user: the contract has no key 'b'", SEVERITY_ERROR, 0},
+     "log.user: the contract has no key 'b'", SEVERITY_ERROR, 1},
     {WITH("\"log\": {\"project\": \"a\", \"user\": [1]}"),
-     "log.user: number 1 is not", SEVERITY_ERROR, 0},
+     "log.user: number 1 is not", SEVERITY_ERROR, 1},
     {WITH("\"log\": {\"package\": \"a\"}"), "log: needs \"project\"",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
     {WITH("\"log\": {\"project\": \"a\", \"pakage\": \"a\"}"),
-     "did you mean 'package'?", SEVERITY_WARNING, 0},
+     "did you mean 'package'?", SEVERITY_WARNING, 1},
     {WITH("\"extends\": \"Typ\""), "no type 'Typ'; did you mean 'Type'?",
-     SEVERITY_ERROR, 0},
-    {WITH("\"extends\": \"Type\""), "extends itself", SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
+    {WITH("\"extends\": \"Type\""), "extends itself", SEVERITY_ERROR, 1},
     {"{" ABOUT KEY_A "}", "there must be \"least\"", SEVERITY_ERROR, 0},
     {"{" ABOUT KEY_A ", \"samples\": {\"least\": {}, \"fullest\": {\"a\": 1}}}",
-     "samples.least: required key 'a' is missing", SEVERITY_ERROR, 0},
+     "samples.least: required key 'a' is missing", SEVERITY_ERROR, 1},
     {"{" ABOUT KEY_A ", \"samples\": {\"least\": {\"a\": \"\"}, "
      "\"fullest\": {\"a\": 1}}}",
-     "samples.fullest: key 'a' is not of type string", SEVERITY_ERROR, 0},
+     "samples.fullest: key 'a' is not of type string", SEVERITY_ERROR, 1},
     {"{" ABOUT KEY_A ", \"samples\": {\"least\": {\"a\": \"\", \"b\": 1}, "
      "\"fullest\": {\"a\": \"\"}}}",
-     "samples.least.b: the contract has no such key", SEVERITY_ERROR, 0},
+     "samples.least.b: the contract has no such key", SEVERITY_ERROR, 1},
+    {"{" ABOUT KEY_A ",\n\"samples\": {\n\"least\": {\"a\": \"\"},\n"
+     "\"fullest\": {}}}",
+     "samples.fullest: has no 'a', but must have all keys", SEVERITY_ERROR, 4},
+    {"{" ABOUT "\"keys\": {\n\"comment\": {\"type\": \"string\"}},\n"
+     "\"samples\": {\"least\": {},\n\"fullest\": {\"comment\": \"\",\n"
+     "\"commentt\": \"\"}}}",
+     "samples.fullest.commentt: the contract has no such key; did you mean "
+     "'comment'?",
+     SEVERITY_ERROR, 5},
     {"{" KEY_A ", " SAMPLES "}", "description: say", SEVERITY_WARNING, 0},
     {WITH_KEY("\"k\": {\"type\": \"strin\"}"), "did you mean 'string'?",
-     SEVERITY_ERROR, 0},
-    {WITH_KEY("\"k\": {}"), "keys.k: has no \"type\"", SEVERITY_ERROR, 0},
-    {WITH_KEY("\"k\": 1"), "keys.k: must be an object", SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
+    {WITH_KEY("\"k\": {}"), "keys.k: has no \"type\"", SEVERITY_ERROR, 1},
+    {WITH_KEY("\"k\": 1"), "keys.k: must be an object", SEVERITY_ERROR, 1},
     {WITH_KEY("\"k\": {\"type\": \"integer\", \"cut\": 3}"), "can be cut",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
     {WITH_KEY("\"k\": {\"type\": \"string\", \"cut\": -1}"),
-     "keys.k.cut: must be a positive", SEVERITY_ERROR, 0},
+     "keys.k.cut: must be a positive", SEVERITY_ERROR, 1},
     {WITH_KEY("\"k\": {\"type\": \"array\", \"long\": true}"),
-     "only a string can be long", SEVERITY_ERROR, 0},
+     "only a string can be long", SEVERITY_ERROR, 1},
     {WITH_KEY("\"k\": {\"type\": \"any\", \"requird\": true}"),
      "keys.k.requird: unknown field, ignored; did you mean 'required'?",
-     SEVERITY_WARNING, 0},
+     SEVERITY_WARNING, 1},
     {WITH_KEY("\"a.b\": {\"type\": \"any\"}"), "no template could read",
-     SEVERITY_ERROR, 0},
+     SEVERITY_ERROR, 1},
 };
 
 static const struct problem *find_problem(const struct problems *problems,
@@ -177,6 +186,15 @@ static const struct problem *find_problem(const struct problems *problems,
         }
     }
     return NULL;
+}
+
+/* What is wrong with samples and originator stops a deployment, no mail. */
+static bool stops_only_check(const char *text)
+{
+    return strncmp(text, "samples", 7) == 0 ||
+           strncmp(text, "originator", 10) == 0 ||
+           (strncmp(text, "log.", 4) == 0 &&
+            strstr(text, "the contract has no key") != NULL);
 }
 
 static void mistakes_are_told(void **state)
@@ -198,7 +216,8 @@ static void mistakes_are_told(void **state)
         }
         assert_int_equal(p->severity, mistakes[i].severity);
         assert_int_equal(p->line, mistakes[i].line);
-        assert_int_equal(c->is_broken, p->severity == SEVERITY_ERROR);
+        assert_int_equal(c->is_broken, p->severity == SEVERITY_ERROR &&
+                                           !stops_only_check(p->text));
         contract_free(c);
         problems_release(&problems);
     }
@@ -327,7 +346,7 @@ static void bad_bytes_are_repaired(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct payload_fault why = {""};
+        struct payload_fault why = {.reason = ""};
         json_t *payload = payload_parse(span_of(cases[i].text), NULL, &why);
         const json_t *a = json_object_get(payload, "a");
 
@@ -361,7 +380,7 @@ static void hopeless_payloads_have_a_reason(void **state)
     memset(deep, '[', sizeof(deep) - 1);
     memcpy(deep, "{\"a\":", 5);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct payload_fault why = {""};
+        struct payload_fault why = {.reason = ""};
 
         assert_null(payload_parse(span_of(cases[i].text), NULL, &why));
         if (strstr(why.reason, cases[i].want) == NULL) {
@@ -406,7 +425,7 @@ static void payloads_are_checked(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct payload_fault why = {""};
+        struct payload_fault why = {.reason = ""};
         json_t *payload = payload_parse(span_of(cases[i].text), NULL, &why);
 
         assert_non_null(payload);

@@ -15,7 +15,7 @@
 /* Parses text; its compact JSON must be want, what is noted note. */
 static void check(struct span text, const char *want, const char *note)
 {
-    struct payload_fault why = {""};
+    struct payload_fault why = {.reason = ""};
     struct buf words;
     json_t *payload = NULL;
     char *got = NULL;
@@ -240,7 +240,7 @@ static void long_texts_are_cut_in_any_case(void **state)
 static void reasons_say_what_a_key_is(void **state)
 {
     struct contract *c = make_contract();
-    struct payload_fault why = {""};
+    struct payload_fault why = {.reason = ""};
     json_t *payload = json_loads("{\"count\": \"x\"}", 0, NULL);
 
     (void)state;

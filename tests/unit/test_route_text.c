@@ -10,14 +10,12 @@
 
 #include "base/mem.h"
 #include "base/problems.h"
+#include "store/role_keys.h"
 #include "store/route.h"
 
 #define ROLE(name, sql)                                                        \
     {                                                                          \
-        (char[]){name}, (char[])                                               \
-        {                                                                      \
-            sql                                                                \
-        }                                                                      \
+        (char[]){name}, (char[]){sql}, NULL                                    \
     }
 
 static size_t count_of(const char *text, const char *what)
@@ -89,7 +87,7 @@ static void test_a_role_is_never_looked_into(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(hostile); i++) {
-        roles[i] = (struct route_role){name, mem_strdup(hostile[i])};
+        roles[i] = (struct route_role){name, mem_strdup(hostile[i]), NULL};
     }
     text = route_compose("route", roles, ids, COUNT_OF(hostile));
     for (size_t i = 0; i < COUNT_OF(hostile); i++) {
@@ -99,6 +97,54 @@ static void test_a_role_is_never_looked_into(void **state)
     assert_int_equal(count_of(text, "::smallint AS role_id, x.recipient_id"),
                      COUNT_OF(hostile));
     mem_free(text);
+}
+
+/* ---- keys that a role reads -------------------------------------------- */
+
+static const struct {
+    const char *sql;
+    const char *want; /* "line:key " for each */
+} readings[] = {
+    {"SELECT pass.payload ->> 'a', payload->'b'", "1:a 1:b "},
+    {"SELECT PASS.PAYLOAD\n ->> 'a'", "2:a "},
+    {"SELECT payload #>> '{a,b}', payload #> '{ \"c\" }'", "1:a 1:c "},
+    {"SELECT 1 WHERE payload ? 'a' AND payload ?| array['b', 'c'] AND 'd' = "
+     "'e'",
+     "1:a 1:b 1:c "},
+    {"WHERE payload @> '{\"a\": {\"b\": 1}, \"c\": [{\"d\": 1}]}'", "1:a 1:c "},
+    {"SELECT jsonb_extract_path_text(pass.payload, 'a', 'b')", "1:a "},
+    {"SELECT (pass.payload) ->> 'a', payload['b']", "1:a 1:b "},
+    {"SELECT payload /* not ->> 'x' */ -- nor ->> 'y'\n ->> 'a'", "2:a "},
+    {"SELECT 'payload ->> ''x''', \"other payload\" ->> 'y'", ""},
+    {"SELECT a ->> 'x', payload, payload ->> p.y, payloads ->> 'z'", ""},
+    {"SELECT payload -> 'a' ->> 'b'", "1:a "},
+    {"SELECT payload ->>", ""},
+    {"SELECT payload ->> 'never closed", "1:never closed "},
+    {"SELECT payload @> '{\"a", ""},
+    {"SELECT payload ? '' /* no end", ""},
+    {"", ""},
+};
+
+static void note_key(void *ctx, struct span key, int line)
+{
+    char *text = ctx;
+
+    snprintf(text + strlen(text), 200 - strlen(text), "%d:%.*s ", line,
+             SPAN_ARG(key));
+}
+
+static void test_keys_that_roles_read(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(readings); i++) {
+        char got[200] = "";
+
+        role_keys(readings[i].sql, note_key, got);
+        if (strcmp(got, readings[i].want) != 0) {
+            fail_msg("%s: got \"%s\", want \"%s\"", readings[i].sql, got,
+                     readings[i].want);
+        }
+    }
 }
 
 /* ---- role files ---------------------------------------------------------- */
@@ -212,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_no_roles),
         cmocka_unit_test(test_each_role_has_its_number),
         cmocka_unit_test(test_a_role_is_never_looked_into),
+        cmocka_unit_test(test_keys_that_roles_read),
         cmocka_unit_test_setup_teardown(test_files, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read,
                                         make_folder, remove_folder),
