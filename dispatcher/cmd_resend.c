@@ -121,6 +121,7 @@ static int run(struct admin *admin, const struct choice *choice)
     const char *const params[] = {choice->event ? events : NULL,
                                   choice->recipient, choice->since,
                                   verdicts_of(choice, verdicts)};
+    char done[96];
     int possible = 0;
 
     snprintf(events, sizeof(events), "{%s}",
@@ -136,11 +137,18 @@ static int run(struct admin *admin, const struct choice *choice)
         puts("nothing was done");
         return EX_OK;
     }
+    if (!admin_begin_resend(admin)) {
+        return EX_UNAVAILABLE;
+    }
     if (!admin_query(admin, "resend_do", params, 4)) {
         return EX_DATAERR;
     }
-    printf("%s letters queued in %s batches\n", admin_text(admin, 0, 0),
-           admin_text(admin, 0, 1));
+    snprintf(done, sizeof(done), "%s letters queued in %s batches",
+             admin_text(admin, 0, 0), admin_text(admin, 0, 1));
+    if (!admin_commit(admin)) {
+        return EX_UNAVAILABLE;
+    }
+    puts(done);
     return EX_OK;
 }
 

@@ -3,7 +3,8 @@
 --
 -- They go into new batches as first attempts (other Message-IDs than before,
 -- so that no receiver takes them for twins), a letter that was one stays one,
--- and each gets a row "resent" in the ledger: a second run finds nothing.
+-- and each gets a row "resent" in the ledger: a second run finds nothing. To be
+-- run behind resend_lock.sql in one transaction, so that no two find the same.
 --
 -- Parameters; those that are NULL do not narrow:
 --   $1 bigint[]     event ids
