@@ -390,11 +390,13 @@ class Against(EventCase):
             ("Unheard\n\x1b[31m", "type",
              "there is no event type of this name"): (1, [unheard]),
             ("ServiceFail", "contract",
-             "required key 'package' is missing"): (3, listed),
+             "required key 'package' (name of the package) is missing"):
+            (3, listed),
             ("ServiceFail", "parse",
              "payload is not a JSON object"): (1, [array]),
             ("ServiceFail", "contract",
-             "key 'package' is not of type string but array"): (1, [typed]),
+             "key 'package' (name of the package) is not of type string but "
+             "array"): (1, [typed]),
             ("ServiceFail", "drift", "coment"): (1, [drift]),
             ("ServiceFail", "fetch", "the payload is larger than "
              "worker.payload_max"): (1, [large]),
