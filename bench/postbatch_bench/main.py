@@ -3,6 +3,7 @@ others go on; the exit status says it at the end."""
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -93,8 +94,11 @@ def draw(path, folder=None):
               "bench/install-peers")
         return
     folder = folder or os.path.join(os.path.dirname(path), "pictures")
-    for name in pictures.draw(path, folder):
-        print("drawn: %s/%s.svg and .png" % (folder, name))
+    try:
+        for name in pictures.draw(path, folder):
+            print("drawn: %s/%s.svg and .png" % (folder, name))
+    except subprocess.CalledProcessError as failure:
+        print("pictures are missing: gnuplot: exit %d" % failure.returncode)
 
 
 def measure(options, path):

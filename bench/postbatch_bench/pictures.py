@@ -146,9 +146,9 @@ def backlog(values):
     series = {"": [], "_held": []}
     for name, value in values.items():
         match = re.fullmatch(r"backlog_(\d+)(_held)?_cpu_us_per_mail", name)
-        if match and value:
+        if match and value and value > 0:
             series[match[2] or ""].append((int(match[1]), value))
-    if len(series[""]) < 2:
+    if min(map(len, series.values())) < 2:
         return None
     top = 1.35 * max(v for points in series.values() for _, v in points)
     return (920, 480), block("free", sorted(series[""])) + block(

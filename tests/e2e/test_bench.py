@@ -37,8 +37,6 @@ class Bench(unittest.TestCase):
             if os.path.exists(output):
                 with open(output) as f:
                     rows = json.load(f)
-            self.pictures = sorted(os.listdir(os.path.join(
-                folder, "pictures"))) if rows else []
         return (done.returncode, done.stdout + done.stderr,
                 {row["name"]: row for row in rows})
 
