@@ -24,7 +24,7 @@ CREATE TABLE postbatch.alarm (
   params       jsonb       NOT NULL DEFAULT '{}',  -- what varies
   lasts        boolean     NOT NULL,  -- a state that ends, or something that
                                       -- happens again and again
-  count        bigint      NOT NULL,
+  count        bigint      NOT NULL,  -- 0: a state, only seen to be so
   first_at     timestamptz NOT NULL DEFAULT now(),
   last_at      timestamptz NOT NULL DEFAULT now(),
   resolved_at  timestamptz,  -- it seems to have ended then
@@ -126,14 +126,14 @@ BEGIN
   VALUES (new_cause, new_kind, new_severity, new_component,
           left(new_action, 200), left(new_message, 900),
           left(new_over_message, 900), left(new_file, 500), new_params,
-          does_last, greatest(seen, 1), seen_at, seen_at)
+          does_last, seen, seen_at, seen_at)
   ON CONFLICT (cause) DO UPDATE
      SET severity = excluded.severity, message = excluded.message,
          over_message = excluded.over_message, file = excluded.file,
          params = excluded.params, lasts = excluded.lasts,
          count = CASE WHEN is_total THEN seen
                       WHEN a.is_over OR a.last_at < seen_at - quiet
-                      THEN greatest(seen, 1) ELSE a.count + seen END,
+                      THEN seen ELSE a.count + seen END,
          first_at = CASE WHEN a.is_over OR a.last_at < seen_at - quiet
                          THEN seen_at ELSE a.first_at END,
          last_at = seen_at, resolved_at = NULL, is_over = false,
@@ -532,7 +532,7 @@ BEGIN
   SELECT c.claim, a.cause, a.kind, a.severity, a.component, a.action,
          CASE WHEN a.is_over THEN coalesce(a.over_message, a.message)
               ELSE a.message END,
-         a.file, a.params::text, a.count, a.first_at, a.last_at,
+         a.file, a.params::text, greatest(a.count, 1), a.first_at, a.last_at,
          a.is_over AND a.over_message IS NOT NULL, c.tries
     FROM claimed AS c
     JOIN postbatch.alarm AS a ON a.cause = c.cause
