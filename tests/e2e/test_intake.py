@@ -654,7 +654,7 @@ class Service(IntakeCase):
                              table)
         self.assertEqual(
             sorted(mail["X-OBS-event-type"] for mail in self.mails()),
-            ["build_fail", "service_fail"])
+            ["build_fail", "service_fail", "service_success"])
 
 
 if __name__ == "__main__":

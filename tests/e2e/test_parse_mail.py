@@ -55,7 +55,7 @@ def program(folder):
     sources = [source for name in names for source in
                sorted(glob.glob(os.path.join(ROOT, "dispatcher/mail", name)))]
     sources += [os.path.join(ROOT, "dispatcher/base", name)
-                for name in ("buf.c", "mem.c")]
+                for name in ("buf.c", "mem.c", "utf8.c")]
     sources.append(os.path.join(ROOT, "tests/e2e/mail_corpus.c"))
     subprocess.run(
         shlex.split(os.environ.get("CC", "cc"))
