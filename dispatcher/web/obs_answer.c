@@ -35,6 +35,11 @@ bool obs_fail(struct obs_answer *a, const char *format, ...)
     return false;
 }
 
+bool obs_check_whole(struct obs_answer *a, const struct buf *b)
+{
+    return buf_ok(b) || obs_fail(a, "there is not enough memory for it");
+}
+
 /* A whole number without sign; -1 when it is none. */
 static int64_t read_number(struct span text)
 {
@@ -145,14 +150,16 @@ bool obs_answer_read(struct obs_answer *a, enum obs_view view, struct span body)
     buf_init(&text, 0);
     utf8_repair(&text, body);
     switch (view) {
-    case OBS_VIEW_XML: is_read = obs_read_xml(&rows, buf_view(&text)); break;
-    case OBS_VIEW_JSON: is_read = obs_read_json(&rows, buf_view(&text)); break;
+    case OBS_VIEW_XML: is_read = obs_read_xml(&rows, &text); break;
+    case OBS_VIEW_JSON: is_read = obs_read_json(&rows, &text); break;
     }
+    is_read = obs_check_whole(a, &text) && is_read;
     buf_release(&text);
     if (is_read && !rows.has_next) {
-        is_read = obs_fail(a, "it has no \"next\", expected the number of the "
-                              "next notification");
+        obs_fail(a, "it has no \"next\", expected the number of the next "
+                    "notification");
     }
+    is_read = a->error[0] == '\0'; /* whoever has said it */
     if (!is_read) {
         a->first = NULL;
         a->count = 0;

@@ -4,6 +4,7 @@
 #ifndef WEB_OBS_ANSWER_PARTS_H
 #define WEB_OBS_ANSWER_PARTS_H
 
+#include "base/buf.h"
 #include "web/obs_answer.h"
 
 enum { OBS_NOTIFICATIONS_MAX = 10000 }; /* the server gives at most 1,000 */
@@ -16,9 +17,14 @@ struct obs_rows {
     bool has_next; /* the number was there */
 };
 
-/* Says what is wrong, unless something was before. Always false. */
+/* Says what is wrong, unless something was before: the answer is refused, also
+ * when reading goes on. Always false. */
 bool obs_fail(struct obs_answer *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* False (obs_fail) when bytes are missing in b for want of memory: an answer
+ * must not come shortened. */
+bool obs_check_whole(struct obs_answer *a, const struct buf *b);
 
 /* These copy what they are given; false (obs_fail) beyond the bounds. */
 bool obs_add_notification(struct obs_rows *rows, struct span type,
@@ -28,8 +34,9 @@ bool obs_add_pair(struct obs_rows *rows, struct span key, struct span value,
 /* The fields of the whole, by name; others are passed over. */
 bool obs_set_field(struct obs_rows *rows, const char *name, struct span value);
 
-/* Each reads one view; text is UTF-8 (utf8_repair). False after obs_fail. */
-bool obs_read_xml(struct obs_rows *rows, struct span text);
-bool obs_read_json(struct obs_rows *rows, struct span text);
+/* Each reads one view; text is UTF-8 (utf8_repair), and scratch space from
+ * then on. False after obs_fail. */
+bool obs_read_xml(struct obs_rows *rows, struct buf *text);
+bool obs_read_json(struct obs_rows *rows, struct buf *text);
 
 #endif

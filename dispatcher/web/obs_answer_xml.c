@@ -101,15 +101,20 @@ static void on_start(void *ctx, const XML_Char *name,
     }
 }
 
+static bool end_data(struct reader *r)
+{
+    return obs_check_whole(r->rows->answer, &r->key) &&
+           obs_check_whole(r->rows->answer, &r->text) &&
+           obs_add_pair(r->rows, buf_view(&r->key), buf_view(&r->text), false);
+}
+
 static void on_end(void *ctx, const XML_Char *name)
 {
     struct reader *r = ctx;
 
     (void)name;
     if (r->depth == r->known_depth) {
-        if (r->known_depth == PATH_LENGTH &&
-            !obs_add_pair(r->rows, buf_view(&r->key), buf_view(&r->text),
-                          false)) {
+        if (r->known_depth == PATH_LENGTH && !end_data(r)) {
             XML_StopParser(r->parser, XML_FALSE);
         }
         r->known_depth--;
@@ -159,7 +164,7 @@ static bool parse(struct reader *r, struct span text)
                     XML_ErrorString(XML_GetErrorCode(r->parser)));
 }
 
-bool obs_read_xml(struct obs_rows *rows, struct span text)
+bool obs_read_xml(struct obs_rows *rows, struct buf *text)
 {
     struct reader r = {.rows = rows};
     bool is_read = false;
@@ -175,7 +180,7 @@ bool obs_read_xml(struct obs_rows *rows, struct span text)
     XML_SetElementHandler(r.parser, on_start, on_end);
     XML_SetCharacterDataHandler(r.parser, on_text);
     XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
-    is_read = parse(&r, text);
+    is_read = parse(&r, buf_view(text));
     XML_ParserFree(r.parser);
     buf_release(&r.text);
     buf_release(&r.key);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "web/obs_answer.h"
 
@@ -109,6 +110,15 @@ static const struct good {
      "{\"next\":3,\"notification\":[{\"type\":\"A\",\"time\":1,"
      "\"data\":{\"k\":\"\xff\x02\"}}]}",
      3, false, false, "A@1 k=\xef\xbf\xbd\xef\xbf\xbd;"},
+    {"JSON with escapes that are no characters", OBS_VIEW_JSON,
+     "{\"next\":3,\"notification\":[{\"type\":\"A\",\"time\":1,"
+     "\"data\":{\"a\\u0000b\":\"\\ud800x\",\"c\":\"\\uDC00\\ud83d\\ud83D"
+     "\\uDE00\",\"d\":\"\\\\u0000\",\"e\":\"\\u00e9\\\\\",\"f\":\"\\ud83d\"}}]"
+     "}",
+     3, false, false,
+     "A@1 a\xef\xbf\xbd"
+     "b=\xef\xbf\xbdx c=\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80 d=\\u0000 "
+     "e=\xc3\xa9\\ f=\xef\xbf\xbd;"},
 };
 
 static void test_good(void **state)
@@ -204,6 +214,32 @@ static void test_bad(void **state)
     obs_answer_release(&a);
 }
 
+/* When memory runs out the answer is refused: it never comes shortened. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        const struct good *g = &good[i];
+        bool is_read = false;
+
+        for (long n = 0; !is_read; n++) {
+            struct obs_answer a;
+
+            obs_answer_init(&a, MEMORY);
+            mem_fail_after(n);
+            is_read = obs_answer_read(&a, g->view, span_of(g->text));
+            mem_fail_after(-1);
+            if (is_read && strcmp(told(&a), g->rows) != 0) {
+                fail_msg("%s, allocation %ld: %s", g->name, n, told(&a));
+            }
+            if (!is_read && a.error[0] == '\0') {
+                fail_msg("%s, allocation %ld: no reason", g->name, n);
+            }
+            obs_answer_release(&a);
+        }
+    }
+}
+
 /* Memory and number are bounded, and a good answer is read after that. */
 static void test_bounds(void **state)
 {
@@ -272,9 +308,8 @@ static void test_repair(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_repair),
     };
 
