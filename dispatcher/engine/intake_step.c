@@ -33,6 +33,7 @@ bool intake_step_make(struct cursor_step *step, const struct catalog *catalog,
                       struct buf *why)
 {
     struct buf payload;
+    bool is_whole = true;
 
     cursor_step_init(step, answer->count);
     step->from = cursor;
@@ -51,9 +52,15 @@ bool intake_step_make(struct cursor_step *step, const struct catalog *catalog,
 
         buf_clear(&payload);
         type = intake_event(catalog, n, &payload);
+        is_whole = is_whole && buf_ok(&payload);
         cursor_step_add(step, type, n->time_s, buf_view(&payload));
     }
     buf_release(&payload);
+    if (!is_whole || !cursor_step_is_whole(step)) {
+        buf_puts(why, "there is not enough memory for its events");
+        cursor_step_release(step);
+        return false;
+    }
     return true;
 }
 

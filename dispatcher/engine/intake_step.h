@@ -15,8 +15,8 @@
 /*
  * The events of an answer that was asked for from the cursor on, and the gap
  * between the cursor and the answer's next, if there is one. The step is to be
- * released. False, with why, when the answer contradicts itself; then there is
- * nothing to release.
+ * released. False, with why, when the answer contradicts itself or memory runs
+ * out; then there is nothing to release.
  */
 bool intake_step_make(struct cursor_step *step, const struct catalog *catalog,
                       int64_t cursor, const struct obs_answer *answer,

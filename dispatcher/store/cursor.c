@@ -187,6 +187,12 @@ void cursor_step_add(struct cursor_step *step, struct span type, int64_t time_s,
     pg_array_text(&step->payloads, payload);
 }
 
+bool cursor_step_is_whole(const struct cursor_step *step)
+{
+    return buf_ok(&step->types) && buf_ok(&step->times) &&
+           buf_ok(&step->payloads);
+}
+
 void cursor_step_release(struct cursor_step *step)
 {
     buf_release(&step->types);

@@ -34,7 +34,7 @@ enum cursor_gap { GAP_NONE, GAP_LOST, GAP_AHEAD, GAP_SHORT };
 /* "lost", "ahead", "short": postbatch.intake_gap.reason. NULL for none. */
 const char *cursor_gap_name(enum cursor_gap gap);
 
-/* What was fetched; fill it with cursor_add between begin and keep. */
+/* What was fetched; fill it with cursor_step_add between init and keep. */
 struct cursor_step {
     int64_t from; /* where the fetch began: the cursor must be there still */
     int64_t next; /* where it will be */
@@ -83,6 +83,8 @@ void cursor_begin(struct cursor *c, int64_t next);
 void cursor_step_init(struct cursor_step *step, size_t count);
 void cursor_step_add(struct cursor_step *step, struct span type, int64_t time_s,
                      struct span payload);
+/* False when memory ran out: do not keep it. */
+bool cursor_step_is_whole(const struct cursor_step *step);
 void cursor_step_release(struct cursor_step *step);
 /* Writes it; the step may be released at once. */
 void cursor_keep(struct cursor *c, const struct cursor_step *step);

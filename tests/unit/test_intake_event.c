@@ -318,12 +318,46 @@ static void test_gaps(void **state)
     folder_remove(folder);
 }
 
+/* When memory runs out there is no step: an event never comes shortened. */
+static void test_no_memory(void **state)
+{
+    struct obs_pair pair = {.key = SPAN_LIT("k"), .value = SPAN_LIT("v")};
+    struct obs_notification row = {.type = SPAN_LIT("A"), .pairs = &pair};
+    struct obs_answer a = {.next = 2, .first = &row, .count = 1};
+    char folder[FOLDER_PATH];
+    struct catalog *catalog = make_catalog(folder);
+    bool is_good = false;
+    long tries = 0;
+
+    (void)state;
+    for (; !is_good; tries++) {
+        struct cursor_step step;
+        struct buf why;
+
+        buf_init(&why, 0);
+        mem_fail_after(tries);
+        is_good = intake_step_make(&step, catalog, 1, &a, &why);
+        mem_fail_after(-1);
+        if (is_good) {
+            assert_non_null(memmem(step.payloads.data, step.payloads.len,
+                                   "\"data\":{\"k\":\"v\"}}", 17));
+            cursor_step_release(&step);
+        } else {
+            assert_non_null(strstr(buf_cstr(&why), "not enough memory"));
+        }
+        buf_release(&why);
+    }
+    assert_true(tries > 4); /* payload, types, times, payloads */
+    catalog_free(catalog);
+    folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_type_names), cmocka_unit_test(test_values),
         cmocka_unit_test(test_unknown),    cmocka_unit_test(test_all_types),
-        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_gaps),       cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
