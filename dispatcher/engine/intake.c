@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "engine/intake_event.h"
 #include "engine/intake_inner.h"
 #include "engine/intake_step.h"
@@ -130,16 +131,28 @@ static void tell_well(struct intake *i)
     i->is_well = true;
 }
 
+/* A failure that was counted: tells of it, and rests or ends. */
+static void suffer(struct intake *i, const char *why)
+{
+    tell_trouble(i, why);
+    rest(i);
+    cursor_note_failure(i->cursor, why);
+}
+
 void intake_fail(struct intake *i, const char *why)
 {
+    struct buf words; /* the server's may be cut within a character */
+
+    buf_init(&words, 0);
+    utf8_repair(&words, span_of(why));
     count_failure(i);
     log_warn("nothing was fetched",
              "source=%s cursor=%lld failures=%d "
              "why=\"%s\"",
-             i->settings.source, (long long)i->next, i->failures, why);
-    tell_trouble(i, why);
-    rest(i);
-    cursor_note_failure(i->cursor, why);
+             i->settings.source, (long long)i->next, i->failures,
+             buf_cstr(&words));
+    suffer(i, buf_cstr(&words));
+    buf_release(&words);
 }
 
 static void on_noted(void *ctx)
@@ -159,11 +172,7 @@ static void on_failed(void *ctx, const char *why)
     log_error("what was fetched cannot be kept", "source=%s why=\"%s\"",
               i->settings.source, why);
     i->next = 0;
-    if (i->settings.runs_once) {
-        end(i, INTAKE_FAILED);
-    } else {
-        rest(i);
-    }
+    suffer(i, why);
 }
 
 static void on_lost(void *ctx, const char *why)
@@ -221,9 +230,11 @@ static void on_claimed(void *ctx, const struct cursor_claim *claim)
     }
     i->was_told_taken = false;
     if (claim->next > 0 && i->settings.start > 0) {
-        log_info("the source was read before: it goes on where it stands",
-                 "source=%s cursor=%lld", i->settings.source,
-                 (long long)claim->next);
+        if (claim->next != i->settings.start) { /* else we may have put it */
+            log_info("the source was read before: it goes on where it stands",
+                     "source=%s cursor=%lld", i->settings.source,
+                     (long long)claim->next);
+        }
         i->settings.start = 0; /* said once */
     }
     i->next = claim->next;
@@ -257,8 +268,8 @@ void intake_keep(struct intake *i)
     if (intake_step_make(&step, i->catalog, i->next, &i->answer, &why)) {
         intake_enter(i, INTAKE_KEEPING);
         cursor_keep(i->cursor, &step);
-        i->step = step;
         cursor_step_release(&step);
+        i->step = step;
     } else {
         intake_fail(i, buf_cstr(&why));
     }

@@ -266,6 +266,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_body(b"\x00\xff<<<" * 100)
         elif fault == "page":
             self.send_body(b"<html><body>Welcome</body></html>")
+        elif fault == "odd page":
+            self.send_body(("<a" + "\u00e9" * 30 + "/>").encode())
         elif fault == "endless":
             self.send_body(b"<notifications next='2'>" + b" " * 100000)
         elif fault == "doctype":
