@@ -84,8 +84,26 @@ void letters_release_batch(struct batch *batch);
 
 /* ---- worker.c ------------------------------------------------------------ */
 
+/* The only door from state to state. */
+void worker_enter(struct worker *w, enum worker_state state);
+
+/* ---- worker_store.c: what the database tells ----------------------------- */
+
+extern const struct queue_hooks worker_queue_hooks;
+extern const struct router_hooks worker_router_hooks;
 /* There is, or was, something to do: look for more at once. */
 void worker_found_something(struct worker *w);
+/* A key that the contract does not list; ctx is the worker. */
+void worker_note_drift(void *ctx, const struct event *event, struct span key);
+/* Looks for work; the timer's data is the worker. */
+void worker_on_poll(struct ev_loop *loop, struct ev_timer *timer, int events);
+
+/* ---- worker_turns.c: turns, timers, signals ------------------------------ */
+
+void turns_start(struct worker *w);
+void turns_stop(struct worker *w);
+/* Logs the counts since it was last told. */
+void worker_tell(struct worker *w);
 
 /* ---- worker_fetching.c: events that are fetched from elsewhere ----------- */
 
