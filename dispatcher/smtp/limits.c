@@ -10,6 +10,7 @@
 #include <math.h>
 
 enum {
+    STRAINS_LEAST = 8,          /* in a row, that ask for less */
     GROW_PAUSE_MS = 60 * 1000,  /* after trouble, before lanes grow again */
     SLOW_LAST_MS = 60 * 1000,   /* longest rest when the relay asks for less */
     SLOW_FORGET_MS = 120 * 1000 /* quiet time that makes it first again */
@@ -170,6 +171,7 @@ void limits_accepted(struct limits *l, int64_t now_ms)
     int most = limits_lanes_max(l);
 
     l->failures = 0;
+    l->strains = 0;
     l->is_paused = false;
     if (l->lanes < most && now_ms >= l->grow_at_ms) {
         l->lanes += 1.0 / l->lanes;
@@ -245,11 +247,25 @@ int64_t limits_slower(struct limits *l, int64_t now_ms)
     for (int i = 0; i < l->slowdowns && ms < most_ms; i++) {
         ms *= 2;
     }
+    l->strains = 0;
     l->slowdowns++;
     l->slowed_ms = now_ms;
     l->grow_at_ms = now_ms + GROW_PAUSE_MS;
     l->lanes = l->lanes / 2 < 1 ? 1 : l->lanes / 2;
     return rest(l, now_ms, ms < most_ms ? ms : most_ms);
+}
+
+bool limits_strained(struct limits *l, int64_t now_ms)
+{
+    int round = limits_lanes(l);
+
+    if (limits_rest_ms(l, now_ms) > 0) {
+        return false; /* it was in flight when the rest began */
+    }
+    l->lanes -= 1.0 / l->lanes;
+    l->lanes = l->lanes < 1 ? 1 : l->lanes;
+    l->strains++;
+    return l->strains >= STRAINS_LEAST && l->strains >= round;
 }
 
 int64_t limits_pause(struct limits *l, int64_t now_ms)
@@ -266,5 +282,6 @@ void limits_resume(struct limits *l)
     l->is_paused = false;
     l->grow_at_ms = 0;
     l->failures = 0;
+    l->strains = 0;
     l->slowdowns = 0;
 }

@@ -8,7 +8,8 @@
  *
  * Connections at once follow feedback, as in Postfix's queue manager: the
  * first is opened at once; each accepted letter adds a part of a connection,
- * so that a full round of letters adds a whole one; trouble takes them away.
+ * so that a full round of letters adds a whole one; trouble takes them away,
+ * as much for a letter as a letter adds, or half when the relay asks for less.
  * A relay that is not there rests for base x failures squared.
  */
 #ifndef SMTP_LIMITS_H
@@ -48,6 +49,7 @@ struct limits {
     int hosts;             /* that share the rates and the connections */
     bool is_paused;        /* the rest is a pause: a person must look */
     int failures;          /* failed connections since the last success */
+    int strains;           /* since a letter was taken */
     int slowdowns;         /* requests for less since the last quiet time */
     int64_t slowed_ms;     /* when the last of them came */
     uint64_t seed;         /* for jitter */
@@ -94,6 +96,10 @@ void limits_alive(struct limits *l);
 int64_t limits_failed(struct limits *l, int64_t now_ms, int open);
 /* The relay asked for less. Returns the rest in milliseconds. */
 int64_t limits_slower(struct limits *l, int64_t now_ms);
+/* It had trouble with a letter, maybe with all: takes away what a letter that
+ * it takes adds. True when there were so many in a row that it counts as a
+ * request for less (the caller calls limits_slower). */
+bool limits_strained(struct limits *l, int64_t now_ms);
 /* The relay refuses us: pause_ms of rest. */
 int64_t limits_pause(struct limits *l, int64_t now_ms);
 /* Ends any rest: an operator says that the trouble is over. */

@@ -2,7 +2,8 @@
  * pool_feedback - what a relay's behaviour leads to: rest, pause, alarm.
  *
  * A relay that is not there rests, longer each time. One that asks for less
- * rests shortly and gets fewer at a time. One that refuses us (credentials,
+ * rests shortly and gets fewer at a time; one that has trouble with a letter
+ * now and then is not left alone for it. One that refuses us (credentials,
  * certificates, policy for everybody) is paused, because trying again in a
  * loop makes it worse, and a person is told.
  */
@@ -83,6 +84,11 @@ void pool_on_trouble(struct lane *l, const struct judgement *j,
     switch (j->relay) {
     case RELAY_NOTHING: return;
     case RELAY_SLOWER: slow_relay(r, now_ms, text); return;
+    case RELAY_STRAIN:
+        if (quota_strained(&r->quota, now_ms)) {
+            slow_relay(r, now_ms, text);
+        }
+        return;
     case RELAY_PAUSE:
         pause_relay(pool, r, now_ms, POOL_ALARM_PAUSED, text);
         return;

@@ -224,6 +224,14 @@ void quota_alive(struct quota *q)
     quota_unlock(q);
 }
 
+bool quota_strained(struct quota *q, int64_t now_ms)
+{
+    bool is_too_much = limits_strained(quota_lock(q), now_ms);
+
+    quota_unlock(q);
+    return is_too_much;
+}
+
 int64_t quota_slower(struct quota *q, int64_t now_ms)
 {
     int64_t ms = limits_slower(quota_lock(q), now_ms);

@@ -95,6 +95,7 @@ void quota_accepted(struct quota *q);
 void quota_alive(struct quota *q);
 /* A connection of this worker could not be made, or was of no use. */
 int64_t quota_failed(struct quota *q, int64_t now_ms);
+bool quota_strained(struct quota *q, int64_t now_ms);
 int64_t quota_slower(struct quota *q, int64_t now_ms);
 /* *is_news: the relay was not paused before, by any worker. */
 int64_t quota_pause(struct quota *q, int64_t now_ms, bool *is_news);

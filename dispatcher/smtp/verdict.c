@@ -47,8 +47,13 @@
  * goes back, or is deferred once its content was given, and the connection
  * is closed.
  *
- * 454, x.3.z and x.7.0 with 4yz are about the relay ("throttling", "system
- * not accepting", "out of storage"): it gets less.
+ * 454, x.3.1, x.3.2 and x.7.0 with 4yz are about the relay ("throttling",
+ * "out of storage", "system not accepting"): it gets less. Any other x.3.z
+ * says that something is wrong at the relay, not how much of it: a lookup, a
+ * filter or a disk may have failed for this letter alone, and a relay that
+ * takes the next one must not be left alone for it. So it is a strain: it
+ * gets a little less for each, more again for each letter it takes, and only
+ * many in a row, with nothing accepted between, are a request for less.
  *
  * NO ANSWER. When the relay may have the whole content, the letter is unsure
  * (RFC 1047). When its content had begun, it is deferred: not delivered, but
@@ -140,6 +145,7 @@ struct rule {
 #define CLOSE    EFFECT_CLOSE
 #define CALM     RELAY_NOTHING
 #define SLOWER   RELAY_SLOWER
+#define STRAIN   RELAY_STRAIN
 #define DOUBT    RELAY_DOUBT
 #define ALARM    RELAY_ALARM
 #define PAUSE    RELAY_PAUSE
@@ -247,8 +253,12 @@ static const struct rule rules[] = {
    {DEFERRED, RELAY, KEEP, SLOWER, false, "relay wants less"}},
   {REPLY(AT_TARGET, 454, 454),
    {DEFERRED, RELAY, RSET, SLOWER, false, "relay wants less"}},
-  {CODED(AT_TARGET, 400, 499, 3, ANY),
+  {CODED(AT_TARGET, 400, 499, 3, 1),
    {DEFERRED, RELAY, RSET, SLOWER, false, "relay wants less"}},
+  {CODED(AT_TARGET, 400, 499, 3, 2),
+   {DEFERRED, RELAY, RSET, SLOWER, false, "relay wants less"}},
+  {CODED(AT_TARGET, 400, 499, 3, ANY),
+   {DEFERRED, LETTER, RSET, STRAIN, false, "trouble at the relay"}},
   {CODED(AT_TARGET, 400, 499, 7, 0),
    {DEFERRED, RELAY, RSET, SLOWER, false, "relay wants less"}},
 

@@ -72,6 +72,8 @@ enum lane_effect {
 enum relay_effect {
     RELAY_NOTHING,
     RELAY_SLOWER, /* it asked for less: a short rest, then fewer at a time */
+    RELAY_STRAIN, /* a little less; many in a row, with nothing accepted
+                     between, are a request for less */
     RELAY_DOUBT,  /* many in a row, with nothing accepted between, pause it */
     RELAY_ALARM,  /* a doubt that a person hears of at once */
     RELAY_PAUSE,  /* stop using it for a while, tell a person */

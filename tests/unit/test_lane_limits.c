@@ -142,6 +142,44 @@ static void test_slower(void **state)
     }
 }
 
+/* One letter in twenty: no rest, and no fewer connections in the end. All of
+ * them: a request for less, once a round or eight have said so. */
+static void test_strained(void **state)
+{
+    struct limits l = make((struct limits_settings){.lanes_max = 12});
+    int strains = 0;
+
+    (void)state;
+    for (int i = 1; i < 2000; i++) {
+        if (i % 20 == 0) {
+            assert_false(limits_strained(&l, i));
+        } else {
+            limits_accepted(&l, i);
+        }
+    }
+    assert_int_equal(limits_rest_ms(&l, 2000), 0);
+    assert_int_equal(limits_lanes(&l), 12);
+
+    while (!limits_strained(&l, 3000)) {
+        strains++;
+        assert_true(strains < 12);
+    }
+    assert_int_equal(strains + 1, 11); /* the round has shrunk by one */
+    assert_in_range(limits_slower(&l, 3000), 900, 1100);
+    /* What was in flight says the same and takes nothing more. */
+    strains = limits_lanes(&l);
+    for (int i = 0; i < 100; i++) {
+        assert_false(limits_strained(&l, 3001));
+    }
+    assert_int_equal(limits_lanes(&l), strains);
+
+    l = make((struct limits_settings){.lanes_max = 1});
+    for (int i = 0; i < 7; i++) {
+        assert_false(limits_strained(&l, 0));
+    }
+    assert_true(limits_strained(&l, 0));
+}
+
 static void test_gears(void **state)
 {
     struct relay_settings s;
@@ -210,9 +248,10 @@ static void test_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rates), cmocka_unit_test(test_lanes_grow),
-        cmocka_unit_test(test_rest),  cmocka_unit_test(test_slower),
-        cmocka_unit_test(test_gears), cmocka_unit_test(test_window),
+        cmocka_unit_test(test_rates),    cmocka_unit_test(test_lanes_grow),
+        cmocka_unit_test(test_rest),     cmocka_unit_test(test_slower),
+        cmocka_unit_test(test_strained), cmocka_unit_test(test_gears),
+        cmocka_unit_test(test_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -328,6 +328,42 @@ static void test_throttled(void **state)
     world_free(w);
 }
 
+/* Trouble with a letter now and then: the others do not wait for it. With
+ * every letter: it rests as a relay that asks for less. */
+static void test_strained(void **state)
+{
+    struct fault some[10];
+    struct fault all = {-1, ON_CONTENT, DO_REPLY, "451 4.3.0 Oops\r\n", 0};
+    struct world *w = world_new(STREAMED);
+    struct relay_settings r = world_settings(&w->script, "one");
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        some[i] = all;
+        some[i].letter = i * 20 + 3;
+    }
+    w->script.faults = some;
+    w->script.fault_count = 10;
+    r.rest_ms = 20 * 1000; /* one rest would be the end of this test */
+    assert_true(world_add(w, &r));
+    world_letters(w, 200);
+    world_send(w, 5.0);
+    assert_int_equal(count_verdict(w, VERDICT_DEFERRED), 10);
+    assert_int_equal(count_verdict(w, VERDICT_SENT), 190);
+    world_free(w);
+
+    w = world_new(STREAMED);
+    r = world_settings(&w->script, "one");
+    w->script.faults = &all;
+    w->script.fault_count = 1;
+    r.rest_ms = 20 * 1000;
+    assert_true(world_add(w, &r));
+    world_letters(w, 500);
+    world_send(w, 0.3);
+    assert_in_range(count_verdict(w, VERDICT_DEFERRED), 8, 50);
+    world_free(w);
+}
+
 /* "Relay access denied" for everybody: paused before all have failed. */
 static void test_doubts(void **state)
 {
@@ -614,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_throttled),
+        cmocka_unit_test(test_strained),
         cmocka_unit_test(test_doubts),
         cmocka_unit_test(test_smtputf8),
         cmocka_unit_test(test_idle_and_age),
