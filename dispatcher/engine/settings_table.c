@@ -169,8 +169,9 @@ const struct conf_item settings_items[] = {
          "Age at which a letter that was refused for now is failed."),
     CHOICE("retry", "unsure", unsure, "resend", unsure_names,
            "A letter whose content was given and whose reply was not seen "
-           "(RFC 1047): send it again with the same Message-ID, or hold it "
-           "for a person."),
+           "(RFC 1047): send it again with the same Message-ID, at once and "
+           "then ever later within retry.attempts and retry.give_up, or hold "
+           "it for a person."),
 
     CHOICE("ledger", "replies", ledger_replies, "trouble", reply_names,
            "Keep the relay's words only of letters that were not sent, or "

@@ -15,7 +15,6 @@ struct stats {
     uint64_t batches_settled;
     uint64_t batches_lost;
     uint64_t bytes; /* of content composed */
-    uint64_t given_up;
     /* at the last line of the log */
     int64_t told_ms;
     uint64_t told_sent;

@@ -16,7 +16,11 @@
 #include "engine/worker_inner.h"
 #include "mail/address.h"
 
-enum { BUDGET_WAIT_MS = 1000 };
+enum {
+    BUDGET_WAIT_MS = 1000,
+    UNSURE_AT_ONCE = 2, /* tries after which it is sent again at once */
+    UNSURE_FIRST_MS = 1000
+};
 
 /* ---- judging ----------------------------------------------------------- */
 
@@ -56,7 +60,29 @@ static void retry_later(struct worker *w, struct letter *l)
     if (words != NULL) {
         l->outcome.text = span_of(words);
     }
-    w->stats.given_up++;
+}
+
+/*
+ * At once: the news is late already, and connections break by chance. Then ever
+ * later and not for ever: a relay that takes a letter and breaks off because of
+ * it makes a twin each time. In the end it stays unsure, for a person.
+ */
+static void resend_unsure(struct worker *w, struct letter *l)
+{
+    const struct batch *batch = l->batch;
+    struct retry_policy policy = w->retry;
+    int64_t age_ms = (clock_wall_us() - batch->routed_us) / 1000;
+    int64_t delay_ms = 0;
+
+    if (policy.first_ms > UNSURE_FIRST_MS) {
+        policy.first_ms = UNSURE_FIRST_MS;
+    }
+    delay_ms =
+        retry_delay_ms(&policy, batch->attempt + 1, age_ms, 0, drand48());
+    if (delay_ms == RETRY_GIVE_UP) {
+        return;
+    }
+    requeue(l, batch->attempt < UNSURE_AT_ONCE ? 0 : delay_ms, true);
 }
 
 /* The letter's outcome is in place: what follows from it. */
@@ -66,7 +92,7 @@ static void judge(struct worker *w, struct letter *l)
     case VERDICT_DEFERRED: retry_later(w, l); break;
     case VERDICT_UNSURE:
         if (w->settings->unsure == UNSURE_RESEND) {
-            requeue(l, 0, true);
+            resend_unsure(w, l);
         }
         break;
     case VERDICT_NONE:

@@ -145,6 +145,17 @@ class Broken(harness.DispatchCase):
         said = self.dispatcher.must("resend", "--unsure", "--dry-run").stdout
         self.assertIn("%d to send again" % verdicts["unsure"], said)
 
+    def test_a_letter_that_breaks_connections_makes_no_twins_for_ever(self):
+        self.replace_sink("--fault", "content=drop-after")
+        self.dispatcher.settings["retry.attempts"] = "3"
+        self.dispatcher.write_config()
+        self.recipients(1)
+        self.emit_notices(1, recipients=1)
+        self.dispatcher.start()
+        wait_for(lambda: self.verdicts().get("unsure", 0) >= 3, "three tries")
+        wait_for(self.is_drained, "the end of it")
+        self.assertEqual(self.verdicts(), {"unsure": 3})
+
     def test_a_relay_that_comes_late(self):
         port = self.sink.port
         self.stop_sink()
