@@ -69,7 +69,7 @@ static void fail_relay(struct pool *pool, struct relay *r, int64_t now_ms,
              "relay=%s failures=%d rest_ms=%d "
              "why=\"%s\"",
              r->settings.name, failures, (int)ms, text);
-    if (failures == FAILURES_ALARM) {
+    if (failures >= FAILURES_ALARM) {
         alarm_person(pool, r, now_ms, POOL_ALARM_DOWN, text);
     }
 }

@@ -175,6 +175,12 @@ static void test_nobody_there(void **state)
     assert_non_null(strstr(w->alarm, "check that the relay runs"));
     assert_true(pool_relay(w->pool, 0)->counts.connect_failures < 20);
     assert_true(cpu_us < 300 * 1000); /* it rests, it does not spin */
+
+    /* As long as it lasts a person hears of it, if not all the time. */
+    w->alarms = 0;
+    ((struct relay *)(uintptr_t)pool_relay(w->pool, 0))->alarmed_ms = 0;
+    world_send(w, 0.6);
+    assert_int_equal(w->alarms, 1);
     world_free(w);
 }
 
