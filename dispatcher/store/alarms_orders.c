@@ -142,21 +142,24 @@ static void add_order(struct alarms *a, struct order *o)
     orders_send(a);
 }
 
-/* One that waits for the same cause, and is not on its way. */
+/* The raise of a cause that waits and is not on its way; NULL when there is
+ * none, or when the cause was resolved since: it has come back. */
 static struct order *find_raise(struct alarms *a, const char *cause)
 {
     struct list_node *first = list_first(&a->orders);
+    struct order *found = NULL;
 
     for (struct list_node *n = first; n != NULL;
          n = list_after(&a->orders, n)) {
         struct order *o = LIST_OF(n, struct order, node);
 
-        if (o->kind == ORDER_RAISE && strcmp(o->report.cause, cause) == 0 &&
-            !(n == first && a->is_sending)) {
-            return o;
+        if (o->kind == ORDER_SETTLE || (n == first && a->is_sending) ||
+            strcmp(o->report.cause, cause) != 0) {
+            continue;
         }
+        found = o->kind == ORDER_RAISE ? o : NULL;
     }
-    return NULL;
+    return found;
 }
 
 void alarms_raise(struct alarms *a, const struct report *report)
