@@ -63,6 +63,7 @@ static void start(struct family *f, int index)
     child->pid = fork();
     if (child->pid < 0) {
         log_error("a worker cannot be started", "why=\"%s\"", strerror(errno));
+        service_forget(f->options.service, index); /* gives no sign of life */
         child->pid = 0;
         child->start_at_ms = child->started_ms + REST_MAX_MS;
     } else if (child->pid == 0) {
