@@ -29,12 +29,12 @@ static inline struct nearest nearest_to(struct span word)
 }
 
 /* A candidate counts when at most a third of the word (and one letter) is
- * different. */
+ * different; of a word that is too long to tell, none does. */
 static inline void nearest_offer(struct nearest *n, struct span candidate)
 {
     size_t distance = nearest_distance(n->word, candidate);
 
-    if (distance <= n->distance &&
+    if (distance <= n->distance && distance <= NEAREST_WORD_MAX &&
         (n->best.ptr == NULL || distance < n->distance)) {
         n->best = candidate;
         n->distance = distance;

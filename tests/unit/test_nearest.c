@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/nearest.h"
 
+#define LONG_WORD "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static void distances(void **state)
 {
     static const struct {
@@ -45,6 +47,9 @@ static void the_best_candidate_wins(void **state)
         {"headline", ""},
         {"", ""},
         {"x", ""},
+        /* A third of it is more than the distance that stands for "too long
+         * to tell". */
+        {LONG_WORD LONG_WORD LONG_WORD LONG_WORD, ""},
     };
 
     (void)state;
