@@ -34,7 +34,8 @@ static bool ends_with(const char *text, size_t len, const char *word)
 bool link_begins(const struct buf *out)
 {
     const char *text = out->data;
-    size_t len = out->len;
+    /* Who follows a link leaves out white space before it. */
+    size_t len = trimmed(text, out->len);
 
     if (len < 2 || (text[len - 1] != '"' && text[len - 1] != '\'')) {
         return false;
