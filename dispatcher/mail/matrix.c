@@ -24,9 +24,9 @@ enum {
     LINE_MAX_BYTES = 998, /* RFC 5322 §2.1.1 */
 };
 
+#define MARKUP "<script>{{site.url}}</script>"
 #define HOSTILE                                                                \
-    "a\r\nX-Evil: 1\r\n\r\n.\r\nX-Evil: 2\n<script>{{site.url}}</script>"      \
-    "{{#x}}\x7f\t\"'&"
+    "a\r\nX-Evil: 1\r\n\r\n.\r\nX-Evil: 2\n" MARKUP "{{#x}}\x7f\t\"'&"
 
 const char *matrix_state_name(enum matrix_state state)
 {
@@ -221,6 +221,19 @@ static const char *judge_message(struct span message)
     return NULL;
 }
 
+/* What is wrong with a letter, its bytes or its HTML before it is encoded, or
+ * NULL. */
+static const char *judge_letter(const struct audition *audition)
+{
+    const struct span html = composer_html(audition_composer(audition));
+
+    if (html.len > 0 &&
+        memmem(html.ptr, html.len, MARKUP, strlen(MARKUP)) != NULL) {
+        return "the payload wrote markup of its own";
+    }
+    return judge_message(audition_message(audition));
+}
+
 /* Does the reason name the key, in its quotes? */
 static bool names_key(struct span reason, struct span key)
 {
@@ -246,10 +259,9 @@ static bool try_case(struct run *run, const struct contract *c,
     run->seen.letters += is_done;
     run->seen.refused += !is_done && is_refused;
     if (is_done) {
-        *why = is_refused
-                   ? SPAN_LIT("a letter is written, where the event "
-                              "should be set aside")
-                   : span_of(judge_message(audition_message(run->audition)));
+        *why = is_refused ? SPAN_LIT("a letter is written, where the event "
+                                     "should be set aside")
+                          : span_of(judge_letter(run->audition));
         return why->ptr == NULL;
     }
     *why = audition_reason(run->audition);

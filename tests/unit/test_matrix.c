@@ -56,29 +56,40 @@ static const struct {
     const char *value;
     const char *text;
     const char *want; /* NULL = no problem */
+    const char *html; /* NULL = none */
 } cases[] = {
     {"\"k\": {\"type\": \"string\", \"required\": true}", "\"x\"", "{{k}}",
-     NULL},
+     NULL, NULL},
     {"\"k\": {\"type\": \"array\", \"required\": true}", "[{\"a\": \"x\"}]",
-     "{{#k}}{{a}}{{/k}}", NULL},
+     "{{#k}}{{a}}{{/k}}", NULL, NULL},
     {"\"k\": {\"type\": \"object\", \"required\": true}", "{\"a\": 1}",
-     "{{k.a}}", NULL},
-    {"\"k\": {\"type\": \"any\", \"required\": true}", "7", "{{k}}", NULL},
-    {"\"k\": {\"type\": \"number\", \"required\": true}", "7.5", "{{k}}", NULL},
+     "{{k.a}}", NULL, NULL},
+    {"\"k\": {\"type\": \"any\", \"required\": true}", "7", "{{k}}", NULL,
+     NULL},
+    {"\"k\": {\"type\": \"number\", \"required\": true}", "7.5", "{{k}}", NULL,
+     NULL},
     {"\"k\": {\"type\": \"boolean\", \"required\": true}", "true",
-     "{{#k}}a{{/k}}{{^k}}b{{/k}}", NULL},
+     "{{#k}}a{{/k}}{{^k}}b{{/k}}", NULL, NULL},
     /* Fails when the key has a value: the sample fails, too. */
     {"\"k\": {\"type\": \"string\", \"required\": true}", "\"\"",
      "{{#k}}{{>text}}{{/k}}",
-     "keys.k: sample \"least\" of T, with this key very long: "},
+     "keys.k: sample \"least\" of T, with this key very long: ", NULL},
     /* Fails when the key is false. */
     {"\"k\": {\"type\": \"integer\", \"required\": true}", "7",
      "{{^k}}{{>text}}{{/k}}",
-     "keys.k: sample \"least\" of T, with this key empty: "},
+     "keys.k: sample \"least\" of T, with this key empty: ", NULL},
     /* A list of 1,000 items of which each prints the other 999. */
     {"\"k\": {\"type\": \"array\", \"required\": true}", "[\"xxxx\"]",
      "{{#k}}{{k}}{{/k}}",
-     "keys.k: sample \"least\" of T, with this key very long: "},
+     "keys.k: sample \"least\" of T, with this key very long: ", NULL},
+    {"\"k\": {\"type\": \"string\", \"required\": true}", "\"x\"", "{{k}}",
+     NULL, "<p>{{k}}</p>"},
+    {"\"k\": {\"type\": \"string\", \"required\": true}", "\"x\"", "{{k}}",
+     "with this key hostile: the payload wrote markup of its own",
+     "<p>{{{k}}}</p>"},
+    {"\"k\": {\"type\": \"array\", \"required\": true}", "[\"x\"]", "{{k}}",
+     "with this key hostile: the payload wrote markup of its own",
+     "{{#k}}<p>{{&.}}</p>{{/k}}"},
 };
 
 static void what_comes_out_wrong_is_told(void **state)
@@ -97,6 +108,9 @@ static void what_comes_out_wrong_is_told(void **state)
         folder_put(folder, "T/contract.json", contract);
         folder_put(folder, "T/subject.mustache", "s");
         folder_put(folder, "T/text.mustache", cases[i].text);
+        if (cases[i].html != NULL) {
+            folder_put(folder, "T/html.mustache", cases[i].html);
+        }
         problems_init(&problems);
         catalog = catalog_load(folder, &problems);
         problems_print(&problems);
