@@ -29,6 +29,19 @@ void diagnose_put(struct buf *out, struct span text, bool keeps_lines)
 
 /* ---- the line of the template ------------------------------------------ */
 
+static bool ends_with(struct span text, struct span end)
+{
+    return text.len >= end.len &&
+           span_equal(span_make(text.ptr + text.len - end.len, end.len), end);
+}
+
+/* Not every colon between numbers stands behind a file. */
+static bool is_source(struct span file)
+{
+    return ends_with(file, SPAN_LIT(".mustache")) ||
+           ends_with(file, SPAN_LIT(".json"));
+}
+
 /* Splits "file:12: text". False when there is no such thing at its start. */
 static bool split_place(struct span reason, struct span *file, int *line)
 {
@@ -46,7 +59,7 @@ static bool split_place(struct span reason, struct span *file, int *line)
             reason.ptr[end] == ':') {
             *file = span_make(reason.ptr, i);
             *line = atoi(reason.ptr + i + 1);
-            return true;
+            return is_source(*file);
         }
     }
     return false;

@@ -85,6 +85,14 @@ class Quarantine(harness.DispatchCase):
         self.assertIn("nearest      the type Good\n", said)
         self.assertIn("add the type to the templates", said)
 
+    def test_show_takes_no_time_of_day_for_a_line(self):
+        self.sql("UPDATE postbatch.quarantine SET reason = 'key ''at'' (such"
+                 " as 10:30:00) is not of type string but integer'"
+                 " WHERE event_id = %d" % self.typed)
+        said = self.quarantine("show", str(self.typed))
+        self.assertIn("(such as 10:30:00)", said)
+        self.assertNotIn("template ", said)
+
     def test_show_what_is_not_there(self):
         self.quarantine("show", "7", status=BAD_DATA)
         self.sql("DELETE FROM postbatch.event WHERE id = %d" % self.typed)
