@@ -18,9 +18,14 @@
 #include "mail/audition.h"
 #include "store/admin.h"
 
-enum { PAGE_ROWS = 1000, GROUPS_MAX = 500 };
+enum {
+    PAGE_ROWS = 1000,
+    GROUPS_MAX = 500,
+    STAGES_MAX = 10, /* groups of others, one for each stage */
+};
 
-#define PAGE "1000"
+#define PAGE   "1000"
+#define OTHERS "(others)" /* in place of a type, a key or a reason */
 
 struct replay {
     struct check *check;
@@ -55,8 +60,8 @@ static struct check_group *add_group(struct replay *r, char *name,
     return group;
 }
 
-/* Counts the event in its group. Beyond GROUPS_MAX groups the types still count
- * apart, but not the reasons: somebody makes them up. */
+/* Counts the event in its group. Beyond GROUPS_MAX groups only the stages still
+ * count apart: somebody makes types, keys or reasons up. */
 static void count_event(struct replay *r, const char *stage, struct span reason)
 {
     const bool is_full = r->check->replay.group_count >= GROUPS_MAX;
@@ -65,13 +70,14 @@ static void count_event(struct replay *r, const char *stage, struct span reason)
     struct check_group *group = NULL;
     char *name = NULL;
 
-    reason = is_full ? SPAN_LIT("for other reasons") : reason;
+    reason = is_full ? SPAN_LIT(OTHERS) : reason;
     name = mem_printf("%s\n%.*s\n%.*s", stage, is_full ? 0 : (int)type.len,
                       type.ptr ? type.ptr : "",
                       (int)(reason.len < 500 ? reason.len : 500), reason.ptr);
     group = map_get(&r->by_name, span_of(name));
-    if (group == NULL && r->check->replay.group_count < GROUPS_MAX + 10) {
-        group = add_group(r, name, is_full ? SPAN_LIT("(others)") : type, stage,
+    if (group == NULL &&
+        r->check->replay.group_count < GROUPS_MAX + STAGES_MAX) {
+        group = add_group(r, name, is_full ? SPAN_LIT(OTHERS) : type, stage,
                           reason);
     } else {
         mem_free(name);
@@ -254,7 +260,7 @@ void check_against(struct check *c, const char *dsn, int days)
         return;
     }
     map_init(&r.by_name);
-    r.names = mem_calloc(GROUPS_MAX + 10, sizeof(*r.names));
+    r.names = mem_calloc(GROUPS_MAX + STAGES_MAX, sizeof(*r.names));
     r.audition = audition_new(&settings, c->catalog);
     if (read_all(&r, admin, days)) {
         tell_all(c);

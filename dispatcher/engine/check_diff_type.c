@@ -64,7 +64,8 @@ static struct span new_name(const struct diff_pair *pair, struct span name)
 
 static bool is_wider(enum key_type old, enum key_type new)
 {
-    return new == KEY_ANY || (old == KEY_INTEGER && new == KEY_NUMBER);
+    return new == KEY_ANY || (old == KEY_INTEGER && new == KEY_NUMBER) ||
+           (old == KEY_URL && new == KEY_STRING);
 }
 
 static void compare_key(const struct diff_pair *pair,

@@ -29,12 +29,10 @@ static bool is_wanted(const struct catalog *catalog, const char *role)
 static void try_roles(struct check *c, struct admin *admin)
 {
     for (const struct route_role *r = c->roles; r->name != NULL; r++) {
-        char *why = is_wanted(c->catalog, r->name)
-                        ? admin_check_role(admin, r->sql)
-                        : NULL;
+        char *why = admin_check_role(admin, r->sql);
 
         c->roles_usable += why == NULL;
-        if (why != NULL) {
+        if (why != NULL && is_wanted(c->catalog, r->name)) {
             problems_add(&c->problems, SEVERITY_WARNING, r->file, 0,
                          "role \"%s\" cannot be used with this database, "
                          "events of types that name it would be set aside: "

@@ -3,7 +3,9 @@ one folder to another, and in the real events of a database."""
 
 import json
 import os
+import re
 import shutil
+import textwrap
 import time
 import unittest
 
@@ -262,6 +264,20 @@ class Files(FileCase):
         self.assertEqual((problem["line"], problem["nearest"],
                           problem["severity"]), (2, "project", "warning"))
 
+    def test_the_example_of_the_readme(self):
+        """Its first two blocks: a contract, and a text."""
+        made = self.read("README.md").split("## Making a type\n")[1]
+        blocks = re.findall(r"(?:^ {7}.*\n|^\n)+", made, re.MULTILINE)
+        contract, text = (textwrap.dedent(block).strip() + "\n" for block in
+                          [b for b in blocks if b.strip()][:2])
+        os.mkdir(self.path("BackupFailed"))
+        for name, content in (("contract.json", contract),
+                              ("subject.mustache", "{{host}}\n"),
+                              ("text.mustache", text)):
+            self.write(content, "BackupFailed", name)
+        self.assertIn("error", json.loads(contract)["keys"])
+        self.assertEqual(self.look("--offline")["problems"], [])
+
     def test_usage(self):
         for words in (("--days", "3"), ("--against", "x", "--days", "0"),
                       ("--against", "x", "--days", "16"),
@@ -299,6 +315,9 @@ class Diff(FileCase):
         build = self.contract("Build")["keys"]
         build["rev"]["required"] = True
         self.change("Build", keys=build)
+        notice = self.contract("gathered_notice", "generic")["keys"]
+        notice["subject"]["type"] = "url"
+        self.change("gathered_notice", "generic", keys=notice)
         self.change("ServiceFail", roles=["bugowner"], frequency="off")
         os.unlink(self.path("obs", "BuildFail", "html.mustache"))
         found = self.diff()
@@ -311,6 +330,8 @@ class Diff(FileCase):
                 dict(type="Comment", key="id", part="of type boolean"),
                 dict(type="Comment", key="fresh", part="new and required"),
                 dict(type="Build", key="rev", part="required now"),
+                dict(type="gathered_notice", key="subject",
+                     part="was of type string and is of type url"),
                 dict(type="ServiceFail", part='"maintainer" is gone'),
                 dict(type="ServiceFail", part="was instant and is off"),
                 dict(type="BuildFail", part="html.mustache is gone")):
@@ -329,6 +350,9 @@ class Diff(FileCase):
                     roles=["bugowner", "maintainer", "watcher"],
                     frequency="daily", urgency="bulk", thread="{{project}}",
                     batching={"rule": "gather", "window": "5m", "max": 9})
+        notice = self.contract("gathered_notice", "generic")["keys"]
+        notice["url"]["type"] = "string"
+        self.change("gathered_notice", "generic", keys=notice)
         shutil.copytree(self.path("generic", "notice"),
                         self.path("generic", "other_notice"))
         self.write("x", "unused.mustache")
@@ -341,6 +365,7 @@ class Diff(FileCase):
                 dict(part="was instant and is daily"),
                 dict(part="urgency was normal and is bulk"),
                 dict(part="gather of at most 9"), dict(part="thread"),
+                dict(key="url", part="was of type url and is of type string"),
                 dict(type="other_notice", part="is new")):
             self.one(found, severity="note", **wanted)
 
@@ -364,6 +389,16 @@ class Live(EventCase):
         self.assertIn("database   reachable", done.stdout)
         self.assertRegex(done.stdout, r"relay +main: ")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_role_that_nobody_names_is_tried_too(self):
+        roles = os.path.join(self.dispatcher.directory, "roles")
+        usable = self.look()["summary"]["roles_usable"]
+        os.mkdir(roles)
+        with open(os.path.join(roles, "nobodys.sql"), "w") as f:
+            f.write("SELECT event_id, 1 AS recipient_id FROM nowhere\n")
+        self.dispatcher.settings["templates.roles"] = roles
+        self.dispatcher.write_config()
+        self.assertEqual(self.look()["summary"]["roles_usable"], usable)
 
 
 class Against(EventCase):
@@ -477,6 +512,19 @@ class Against(EventCase):
                          (BAD_DATA, count + 1, count))
         harness.measured("%d events tried in %.1f s" % (count, took))
         self.assertLess(took, 60 * harness.PATIENCE)
+
+    def test_reasons_that_somebody_makes_up(self):
+        fine = {"project": "a", "package": "b", "error": "c"}
+        self.sql("SELECT count(postbatch.emit('ServiceFail', '%s'::jsonb ||"
+                 " jsonb_build_object('key' || i, i)))"
+                 " FROM generate_series(1, 600) AS i" % json.dumps(fine))
+        self.emit("Unheard", {})
+        said, found = self.check("--against", self.dsn, status=BAD_DATA)
+        groups = self.groups(found)
+        self.assertEqual(len(groups), 502)
+        self.assertEqual(groups["(others)", "drift", "(others)"][0], 100)
+        self.assertEqual(groups["(others)", "type", "(others)"][0], 1)
+        self.assertIn("(others): events have the key '(others)'", said)
 
     def test_it_cannot_be_reached(self):
         found = self.look("--against", "host=/nowhere",
