@@ -157,8 +157,10 @@ static int fetch_all(const struct intake_settings *settings,
 {
     static const struct intake_hooks hooks = {.on_events = on_events,
                                               .on_end = on_end};
+    /* A signal ends a service in good order, but not what was to read all. */
     struct importer im = {.loop = ev_default_loop(EVFLAG_AUTO),
-                          .end = INTAKE_ALL_READ};
+                          .end = settings->runs_once ? INTAKE_FAILED
+                                                     : INTAKE_ALL_READ};
     struct intake *intake = intake_new(im.loop, settings, catalog, &hooks, &im);
     const struct intake_counts *counts = intake_counts(intake);
 
@@ -211,7 +213,8 @@ const struct cmd cmd_import = {
         "  URL            of the source server, http://backend:5352; without "
         "it intake.obs_url\n"
         "  --once         end when nothing is left; status 69 at the first "
-        "failure\n"
+        "failure, or\n"
+        "                 when it is stopped before\n"
         "  --view         form of the answers\n"
         "  --block        let the server hold the request until there is "
         "something new\n"
