@@ -139,7 +139,8 @@ static char *describe(const struct web_call *call, CURLcode rc)
 
     if (call->is_too_large) {
         return mem_printf("%s: the answer is longer than the %zu bytes that "
-                          "are allowed; check that the URL is the right one",
+                          "are allowed; check that the URL is the right one, "
+                          "or allow more",
                           call->shown_url, call->body.cap);
     }
     return mem_printf("%s: %s (%s); %s", call->shown_url, t->what,
