@@ -131,7 +131,7 @@ static void tell_well(struct intake *i)
     i->is_well = true;
 }
 
-/* A failure that was counted: tells of it, and rests or ends. */
+/* A failure that was counted and logged: tells of it, and rests or ends. */
 static void suffer(struct intake *i, const char *why)
 {
     tell_trouble(i, why);
@@ -325,9 +325,6 @@ static void on_kept(void *ctx, const struct cursor_kept *kept)
                  "source=%s types=\"%.*s\" as=" INTAKE_UNKNOWN
                  " see=postbatch.intake_unknown",
                  i->settings.source, SPAN_ARG(kept->new_unknown));
-        if (i->hooks.on_unknown != NULL) {
-            i->hooks.on_unknown(i->ctx, kept->new_unknown);
-        }
     }
     if (kept->events > 0) {
         i->hooks.on_events(i->ctx, kept->events);

@@ -51,12 +51,10 @@ struct intake_hooks {
     /* With runs_once: it is over. */
     void (*on_end)(void *ctx, enum intake_end end);
     /* Tries have failed for ten periods or longer: told with every one that
-     * fails, and with runs_once at the first. */
+     * fails, and with runs_once at the first. why is UTF-8. */
     void (*on_trouble)(void *ctx, const char *why);
     /* The first answer in good order, and the first after a trouble. */
     void (*on_recovered)(void *ctx);
-    /* Names of types that nobody knows, seen for the first time. */
-    void (*on_unknown)(void *ctx, struct span types);
 };
 
 struct intake_counts {

@@ -4,7 +4,6 @@
  */
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "engine/worker_inner.h"
 
 /* There is something to route, in this process or in another. */
@@ -27,29 +26,17 @@ static void on_end(void *ctx, enum intake_end end)
     on_events(ctx, 0);
 }
 
-/* The words may have come from a server: bytes of any kind. */
-static void put_param(struct buf *out, const char *name, struct span words)
-{
-    struct buf text;
-
-    buf_init(&text, 0);
-    utf8_repair(&text, words);
-    buf_printf(out, ",\"%s\":", name);
-    buf_json(out, buf_view(&text));
-    buf_release(&text);
-}
-
-static char *make_params(const struct worker *w, const char *name,
-                         struct span words, const char *see)
+static char *make_params(const char *source, const char *why)
 {
     struct buf out;
 
     buf_init(&out, 0);
     buf_puts(&out, "{\"source\":");
-    buf_json(&out, span_of(w->settings->intake_source));
-    put_param(&out, name, words);
-    put_param(&out, "see", span_of(see));
-    buf_putc(&out, '}');
+    buf_json(&out, span_of(source));
+    buf_puts(&out, ",\"why\":");
+    buf_json(&out, span_of(why));
+    buf_puts(&out, ",\"see\":\"check intake.obs_url, the source server and its "
+                   "log; postbatch.intake has the last error\"}");
     return buf_take(&out);
 }
 
@@ -65,9 +52,7 @@ static void on_trouble(void *ctx, const char *why)
     char *cause = trouble_cause(w);
     char *message = mem_printf("%s: nothing can be fetched", source);
     char *over = mem_printf("%s: notifications are fetched again", source);
-    char *params = make_params(w, "why", span_of(why),
-                               "check intake.obs_url, the source server and "
-                               "its log; postbatch.intake has the last error");
+    char *params = make_params(source, why);
     const struct report report = {
         .cause = cause,
         .kind = "IntakeStalled",
@@ -97,34 +82,6 @@ static void on_recovered(void *ctx)
     mem_free(cause);
 }
 
-static void on_unknown(void *ctx, struct span types)
-{
-    struct worker *w = ctx;
-    const char *source = w->settings->intake_source;
-    char *cause = mem_printf("intake/%s/unknown", source);
-    char *message = mem_printf("%s: notifications of types that no event type "
-                               "is called after; they are kept and not mailed",
-                               source);
-    char *params = make_params(w, "types", types,
-                               "postbatch.intake_unknown; add an event type of "
-                               "that name");
-    const struct report report = {
-        .cause = cause,
-        .kind = "UnknownType",
-        .severity = "warning",
-        .component = "intake",
-        .action = source,
-        .message = message,
-        .params = params,
-        .count = 1,
-    };
-
-    reporter_raise(w->reporter, &report);
-    mem_free(cause);
-    mem_free(message);
-    mem_free(params);
-}
-
 void fetching_init(struct worker *w, const struct catalog *catalog)
 {
     static const struct intake_hooks hooks = {
@@ -132,7 +89,6 @@ void fetching_init(struct worker *w, const struct catalog *catalog)
         .on_end = on_end,
         .on_trouble = on_trouble,
         .on_recovered = on_recovered,
-        .on_unknown = on_unknown,
     };
     struct intake_settings settings = intake_settings_of(w->settings);
 

@@ -363,6 +363,15 @@ class Broken(IntakeCase):
         self.assertEqual(done.returncode, UNAVAILABLE)
         self.assertIn("no connection", done.stderr)
 
+    def test_stopped_before_the_end(self):
+        """Not all is read, and whoever has asked for it is told."""
+        self.begin()
+        self.backend.faults.append("hang")
+        asked = len(self.backend.requests)
+        process = self.start("--once")
+        wait_for(lambda: len(self.backend.requests) > asked, "a request")
+        self.assertEqual(harness.stop_process(process), UNAVAILABLE)
+
     def test_usage(self):
         for words in (["import"], ["import", "svn", "http://x"],
                       ["import", "obs"], ["import", "obs", "ftp://x"],
@@ -612,8 +621,10 @@ class Service(IntakeCase):
                          ["error", "obs: nothing can be fetched"])
         wait_for(lambda: self.alarm(stalled)[2] == "t", "its end")
         self.backend.add("SRCSRV_PACKAGE_RENAME", {})
-        wait_for(lambda: self.alarm("intake/obs/unknown"),
+        wait_for(lambda: self.alarm("unknown/obs/SRCSRV_PACKAGE_RENAME"),
                  "the alarm of an unknown type")
+        self.assertEqual(self.number("SELECT count(*) FROM postbatch.alarm"
+                                     " WHERE kind = 'UnknownType'"), 1)
         wait_for(lambda: self.cursor() == 2, "the cursor")
         self.backend.set_back(0)
         wait_for(lambda: self.alarm("intake/obs"), "the alarm of a gap")
