@@ -32,6 +32,7 @@ struct web_server {
     web_handler_fn *handle;
     void *ctx;
     struct list held; /* of web_exchange.node, oldest first */
+    bool has_resumed; /* since the daemon began to run */
 };
 
 struct web_exchange {
@@ -51,9 +52,11 @@ static void run_daemon(struct web_server *s)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
 
+    s->has_resumed = false;
     MHD_run(s->daemon);
     ev_timer_stop(s->loop, &s->due);
-    if (MHD_get_timeout(s->daemon, &ms) == MHD_YES) {
+    /* It does not always ask to be run for what a handler has resumed. */
+    if (s->has_resumed || MHD_get_timeout(s->daemon, &ms) == MHD_YES) {
         ev_timer_set(&s->due, (double)ms / 1000.0, 0.0);
         ev_timer_start(s->loop, &s->due);
     }
@@ -82,6 +85,7 @@ static void resume(struct web_exchange *x)
     list_remove(&s->held, &x->node);
     ev_timer_stop(s->loop, &x->deadline);
     MHD_resume_connection(x->connection);
+    s->has_resumed = true;
     /* The daemon must run for it, though not from within a handler. */
     ev_timer_stop(s->loop, &s->due);
     ev_timer_set(&s->due, 0.0, 0.0);
