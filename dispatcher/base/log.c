@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 enum { LINE_MAX_BYTES = 4000 };
 
@@ -56,21 +57,38 @@ static void put_time(struct buf *b)
 
 /* ---- values ------------------------------------------------------------ */
 
-/* Control bytes become \xNN: what came from outside cannot begin a line; and
- * between quotes, a quote or a backslash cannot end the value. */
+/* C0 and C1: U+0000 to U+001F, U+007F to U+009F. */
+static bool is_control(const char *at, size_t bytes)
+{
+    unsigned char c = (unsigned char)at[bytes - 1];
+
+    return bytes == 1 ? c < 0x20 || c == 0x7f
+                      : bytes == 2 && at[0] == '\xc2' && c < 0xa0;
+}
+
+/* Control characters and what is no UTF-8 (the journal would hide the whole
+ * line for it) become \xNN: what came from outside cannot begin a line or
+ * steer a terminal; and between quotes, a quote or a backslash cannot end the
+ * value. */
 static void put_escaped(struct buf *b, struct span text, bool is_quoted)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
+    const char *end = text.ptr + text.len;
+    size_t bytes = 0;
 
-        if (c < 0x20 || c == 0x7f) {
-            buf_printf(b, "\\x%02x", c);
+    for (const char *at = text.ptr; at < end; at += bytes) {
+        bool ok = true;
+
+        bytes = utf8_length(at, end, &ok);
+        if (!ok || is_control(at, bytes)) {
+            for (size_t i = 0; i < bytes; i++) {
+                buf_printf(b, "\\x%02x", (unsigned char)at[i]);
+            }
             continue;
         }
-        if (is_quoted && (c == '"' || c == '\\')) {
+        if (is_quoted && (*at == '"' || *at == '\\')) {
             buf_putc(b, '\\');
         }
-        buf_putc(b, (char)c);
+        buf_put(b, at, bytes);
     }
 }
 

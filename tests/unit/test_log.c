@@ -109,6 +109,11 @@ static void test_control_bytes(void **state)
         {"\033[2J", "\\x1b[2J"},
         {"J\303\274rgen", "J\303\274rgen"}, /* UTF-8 stays */
         {"100%s %n", "\"100%s %n\""},
+        /* Latin-1, half a character, and the CSI of an eight-bit terminal. */
+        {"J\374rgen", "J\\xfcrgen"},
+        {"J\303", "J\\xc3"},
+        {"\2332J", "\\x9b2J"},
+        {"\302\2332J", "\\xc2\\x9b2J"},
     };
 
     (void)state;
