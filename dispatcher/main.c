@@ -7,10 +7,12 @@
  * needed is not there, 70 our own mistake, 75 try again, 77 not allowed,
  * 78 configuration.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cmd.h"
@@ -89,6 +91,20 @@ out:
     return status;
 }
 
+/* Whoever started us may have closed them; then what we open first, a journal
+ * or a connection, would be what the log is written to. */
+static void fill_standard_descriptors(void)
+{
+    int fd = STDIN_FILENO;
+
+    while (fd >= STDIN_FILENO && fd <= STDERR_FILENO) {
+        fd = open("/dev/null", O_RDWR);
+    }
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
@@ -96,6 +112,7 @@ int main(int argc, char **argv)
     const struct cmd *cmd = name ? cmd_find(name) : NULL;
     int skip = optind < argc ? optind : argc - 1;
 
+    fill_standard_descriptors();
     if (cmd == NULL) {
         if (name != NULL) {
             fprintf(stderr, "postbatch: no command \"%s\"\n", name);

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 import unittest
 
@@ -91,6 +92,22 @@ class Service(harness.DispatchCase):
         self.wait_told("STATUS=1 of 2 workers ready", after=len(self.told))
         self.wait_told("WATCHDOG=1", after=len(self.told))
         self.wait_told("STATUS=2 of 2 workers ready", after=len(self.told))
+        self.assertEqual(harness.stop_process(process), 0)
+
+
+class Descriptors(harness.DispatchCase):
+    def test_closed_ones_are_not_taken_for_the_log(self):
+        """Else the journal or the connection to the database would be number
+        2, and lines of the log would be written into it."""
+        process = subprocess.Popen(
+            ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", harness.POSTBATCH,
+             "-c", self.dispatcher.config, "run"], env=harness.ENVIRONMENT)
+        self.dispatcher.processes.append(process)
+        self.recipients(1)
+        self.emit_notices(1, recipients=1)
+        self.wait_accepted(1)
+        self.assertEqual([os.readlink("/proc/%d/fd/%d" % (process.pid, fd))
+                          for fd in range(3)], ["/dev/null"] * 3)
         self.assertEqual(harness.stop_process(process), 0)
 
 
