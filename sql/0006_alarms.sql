@@ -164,7 +164,8 @@ $$;
 -- Looking
 
 -- Since when the oldest event waits to be routed, and the oldest letter that
--- is due to be sent; NULL: none does. A few index probes.
+-- is due to be sent, in the hands of a worker or not; NULL: none does. A few
+-- index probes.
 CREATE FUNCTION postbatch.oldest_waiting(OUT event_at timestamptz,
                                          OUT letter_at timestamptz)
   LANGUAGE sql STABLE
@@ -198,7 +199,6 @@ CREATE FUNCTION postbatch.oldest_waiting(OUT event_at timestamptz,
            CROSS JOIN LATERAL (
                  SELECT due_at FROM postbatch.batch
                   WHERE urgency = u.urgency AND due_at <= now()
-                    AND (lease_until IS NULL OR lease_until < now())
                   ORDER BY due_at, id LIMIT 1) AS b)
 $$;
 
@@ -474,7 +474,8 @@ END $$;
 CREATE FUNCTION postbatch.claim_alarms(backend text, most int, per_minute int,
                                        lease interval)
   RETURNS TABLE (claim bigint, cause text, kind text, severity text,
-                 component text, action text, message text, file text, params text, count bigint, first_at timestamptz,
+                 component text, action text, message text, file text,
+                 params text, count bigint, first_at timestamptz,
                  last_at timestamptz, is_over boolean, tries int)
   LANGUAGE plpgsql
   AS $$

@@ -208,6 +208,14 @@ class Kinds(ReportCase):
         over = self.wait_kind("EventsWaiting", 2)[1]
         self.assertIs(over["params"]["is_over"], True)
 
+    def test_what_waits_too_long_in_the_hands_of_a_worker(self):
+        self.set(("report.waiting", "1s"), ("relay.main.rate_per_min", "1"))
+        self.dispatcher.start()
+        self.emit("Good", {"recipient": 1, "subject": "one a minute"})
+        self.emit("Good", {"recipient": 2, "subject": "so this one waits"})
+        notice = self.wait_kind("LettersWaiting")[0]
+        self.assertGreaterEqual(notice["params"]["oldest_s"], 1)
+
     def test_gaps_of_an_importer(self):
         gap = ("INSERT INTO postbatch.intake_gap"
                " (source, from_nr, to_nr, reason)"
