@@ -72,17 +72,21 @@ static void resend_unsure(struct worker *w, struct letter *l)
     const struct batch *batch = l->batch;
     struct retry_policy policy = w->retry;
     int64_t age_ms = (clock_wall_us() - batch->routed_us) / 1000;
+    bool is_at_once = batch->attempt < UNSURE_AT_ONCE;
     int64_t delay_ms = 0;
 
     if (policy.first_ms > UNSURE_FIRST_MS) {
         policy.first_ms = UNSURE_FIRST_MS;
+    }
+    if (is_at_once) {
+        policy.give_up_ms = 0; /* old for other reasons than this one */
     }
     delay_ms =
         retry_delay_ms(&policy, batch->attempt + 1, age_ms, 0, drand48());
     if (delay_ms == RETRY_GIVE_UP) {
         return;
     }
-    requeue(l, batch->attempt < UNSURE_AT_ONCE ? 0 : delay_ms, true);
+    requeue(l, is_at_once ? 0 : delay_ms, true);
 }
 
 /* The letter's outcome is in place: what follows from it. */
