@@ -81,9 +81,9 @@ static bool add_about(struct event *event, const struct contract *contract,
                       json_t *payload)
 {
     json_t *about = json_object();
+    const bool is_moved = payload_move_reserved(contract, payload, about);
 
-    return payload_move_reserved(contract, payload, about) &&
-           json_object_set_new(payload, "event", about) == 0 &&
+    return json_object_set_new(payload, "event", about) == 0 && is_moved &&
            json_object_set_new(about, "id", json_integer(event->id)) == 0 &&
            json_object_set_new(about, "type", text_value(event->type)) == 0 &&
            json_object_set_new(about, "created_at",
