@@ -56,7 +56,9 @@ void check_database(struct check *c)
     }
     if (!migrate_check(c->settings->dsn, stderr)) {
         problems_add(&c->problems, SEVERITY_ERROR, NULL, 0,
-                     "the database does not have the schema of this program");
+                     "the database does not have the schema of this program "
+                     "(\"postbatch migrate\" makes it), or its user lacks the "
+                     "role postbatch_worker");
     } else {
         buf_puts(&c->facts, "database   reachable, schema as it should be\n");
         try_roles(c, admin);
