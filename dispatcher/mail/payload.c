@@ -99,10 +99,22 @@ static void clean_reason(char *reason)
     }
 }
 
+/* Without memory jansson gives up without a word. */
+static void tell_unparsed(struct payload_fault *why, const json_error_t *error)
+{
+    if (error->text[0] == '\0') {
+        snprintf(why->reason, sizeof(why->reason), "out of memory");
+        return;
+    }
+    snprintf(why->reason, sizeof(why->reason), "payload is not valid JSON: %s",
+             error->text);
+    clean_reason(why->reason);
+}
+
 json_t *payload_parse(struct span text, struct buf *note,
                       struct payload_fault *why)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0}; /* jansson may leave its code unset */
     json_t *payload = payload_quick(text);
 
     if (payload != NULL) {
@@ -113,9 +125,7 @@ json_t *payload_parse(struct span text, struct buf *note,
         payload = parse_repaired(text, note, &error);
     }
     if (payload == NULL) {
-        snprintf(why->reason, sizeof(why->reason),
-                 "payload is not valid JSON: %s", error.text);
-        clean_reason(why->reason);
+        tell_unparsed(why, &error);
         return NULL;
     }
     if (!json_is_object(payload)) {

@@ -69,6 +69,7 @@ static bool write_letter(struct composer *composer, size_t which,
     buf_clear(message);
     is_done = trial_write(composer, &trial, message, &why, NULL);
     assert_true(is_done || why.len > 0);
+    assert_string_not_equal(buf_cstr(&why), "payload is not valid JSON: ");
     buf_release(&why);
     return is_done;
 }
