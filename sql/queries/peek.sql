@@ -5,7 +5,8 @@
 -- running at the router's snapshot and have ended since, and those that began
 -- after it. The second place is looked at in the gaps between the running
 -- transactions, so that a bulk load that is not committed yet is not walked
--- over again and again.
+-- over again and again. Each probe asks for the first in the order of the
+-- index: else all that waits would be read into a bitmap to find one.
 --
 -- An empty look does not move the snapshot. Route once in 10 s all the same,
 -- so that transactions that ended without an event leave the list.
@@ -52,12 +53,12 @@ SELECT route.phase <> 2
            CROSS JOIN LATERAL (
                  SELECT FROM postbatch.event
                   WHERE (xid, id) > (low.x, low.id) AND xid < high.x
-                  LIMIT 1) AS e)
+                  ORDER BY xid, id LIMIT 1) AS e)
        OR EXISTS (
           SELECT FROM pg_snapshot_xip(route.snap_cur) AS x
            CROSS JOIN LATERAL (
                  SELECT FROM postbatch.event
-                  WHERE xid = x LIMIT 1) AS e
+                  WHERE xid = x ORDER BY xid, id LIMIT 1) AS e
            WHERE pg_visible_in_snapshot(x, route.now)) AS route,
        EXISTS (SELECT FROM postbatch.fanout WHERE NOT done) AS fanout,
        (SELECT count(*) FROM due) AS due,

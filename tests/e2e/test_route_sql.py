@@ -3,6 +3,7 @@ sql/queries/; and that reading loses nothing and doubles nothing."""
 
 import json
 import random
+import re
 import subprocess
 import threading
 import time
@@ -481,6 +482,19 @@ class ReadingOrder(SqlCase):
         self.assertEqual(["f", "f", "1", "1", "f"], peek())
         self.query("lease", 1, 60000, 10, [1, 2, 3], "-infinity")
         self.assertEqual(["f", "f", "0", "0", "f"], peek())
+
+    def test_peek_does_not_read_what_waits(self):
+        self.contracts({"name": "x"})
+        plan = [row[0] for row in self.sql(
+            "%s PREPARE q AS %s; EXECUTE q(10);"
+            "INSERT INTO postbatch.event (type, payload)"
+            " SELECT 'x', '{}' FROM generate_series(1, 30000);"
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS off) EXECUTE q(10)" %
+            (PINS, read("queries", "peek.sql")))]
+        buffers = next(line for line in plan if "Buffers:" in line)
+        self.assertLess(int(re.search(r"hit=(\d+)", buffers)[1]), 150,
+                        "\n".join(plan))
+        self.assertNotIn("Bitmap", "\n".join(plan))
 
 
 class Soak(SqlCase):
