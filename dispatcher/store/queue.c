@@ -185,6 +185,7 @@ static void on_lost(void *ctx, const char *why)
 
     (void)why;
     q->was_ready = false;
+    q->was_idle = false;
 }
 
 static void on_settle_timer(struct ev_loop *loop, struct ev_timer *timer,
@@ -288,44 +289,7 @@ void queue_forget(struct queue *q, struct batch *batch)
     q->payload_bytes -= batch->payload_bytes;
 }
 
-/* ---- peek, renew, give back, goodbye ----------------------------------- */
-
-static void on_peeked(void *ctx, const PGresult *result, const char *error)
-{
-    struct queue *q = ctx;
-    struct queue_sight sight = {0};
-    queue_peeked peeked = q->peeked;
-
-    q->peeked = NULL;
-    if (error != NULL || PQntuples(result) != 1) {
-        log_debug("no look", "why=\"%s\"", error ? error : "no route row");
-        return; /* nothing was seen, which is not: there is nothing */
-    }
-    sight.has_events = pg_get_bool(result, 0, 0);
-    sight.has_fanouts = pg_get_bool(result, 0, 1);
-    sight.has_due = pg_get_int64(result, 0, 2) > 0;
-    sight.waiting = pg_get_int64(result, 0, 3);
-    sight.is_ahead = pg_get_bool(result, 0, 4);
-    sight.has_held = pg_get_bool(result, 0, 5);
-    peeked(q->peek_ctx, &sight);
-}
-
-bool queue_peek(struct queue *q, queue_peeked peeked, void *ctx)
-{
-    struct pg_params p = {0};
-
-    if (!queue_is_ready(q) || q->peeked != NULL) {
-        return false;
-    }
-    q->peeked = peeked;
-    q->peek_ctx = ctx;
-    pg_param_int32(&p, 400);
-    if (!pg_query(q->reading, queue_sql("peek"), &p, on_peeked, q)) {
-        q->peeked = NULL;
-        return false;
-    }
-    return true;
-}
+/* ---- renew, give back, goodbye ------------------------------------------- */
 
 static void on_renewed(void *ctx, const PGresult *result, const char *error)
 {

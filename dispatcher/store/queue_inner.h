@@ -50,6 +50,9 @@ struct queue {
 
     queue_peeked peeked; /* a peek is under way when not NULL */
     void *peek_ctx;
+    char glance[256];      /* snapshot, before the last look or earlier */
+    bool was_idle;         /* the last peek that looked found nothing */
+    int64_t peek_again_ms; /* then look, whatever the glance says */
 
     struct list settling;              /* batches by their node `node` */
     struct batch *settled[SETTLE_MAX]; /* in the transaction under way */

@@ -21,6 +21,9 @@
 --   is_ahead boolean the stored snapshot is from a future of this cluster:
 --                    the database was restored from a dump; see reseat.sql
 --   held boolean     held letters are due, to be promoted
+--   later_ms bigint  until the clock alone may make something due: the next
+--                    batch or held letter, or one whose lease ends (1000);
+--                    10000 at most
 WITH route AS MATERIALIZED (
   SELECT phase, snap_cur, pg_snapshot_xmax(snap_cur) AS top,
          pg_current_snapshot() AS now
@@ -45,6 +48,17 @@ due AS MATERIALIZED (
             AND (lease_until IS NULL OR lease_until < now())
           ORDER BY due_at, id LIMIT $1::int) AS b
    LIMIT $1::int
+),
+later AS (
+  SELECT greatest(now(), least(
+           min(CASE WHEN b.due_at > now() THEN b.due_at
+                    ELSE now() + interval '1 s' END),
+           (SELECT min(due_at) FROM postbatch.held),
+           now() + interval '10 s')) AS due_at
+    FROM unnest('{1,2,3}'::smallint[]) AS u (urgency)
+   CROSS JOIN LATERAL (
+         SELECT due_at FROM postbatch.batch
+          WHERE urgency = u.urgency ORDER BY due_at, id LIMIT 1) AS b
 )
 SELECT route.phase <> 2
        OR EXISTS (
@@ -64,5 +78,7 @@ SELECT route.phase <> 2
        (SELECT count(*) FROM due) AS due,
        (SELECT coalesce(sum(n), 0) FROM due)::bigint AS waiting,
        route.top > pg_snapshot_xmax(route.now) AS is_ahead,
-       EXISTS (SELECT FROM postbatch.held WHERE due_at <= now()) AS held
+       EXISTS (SELECT FROM postbatch.held WHERE due_at <= now()) AS held,
+       (SELECT date_part('epoch', due_at - now()) * 1000
+          FROM later)::bigint AS later_ms
   FROM route

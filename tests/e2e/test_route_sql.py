@@ -483,6 +483,24 @@ class ReadingOrder(SqlCase):
         self.query("lease", 1, 60000, 10, [1, 2, 3], "-infinity")
         self.assertEqual(["f", "f", "0", "0", "f"], peek())
 
+    def test_peek_tells_when_the_clock_makes_something_due(self):
+        def later_ms():
+            return int(self.query("peek", 10)[0][6])
+        self.assertEqual(10000, later_ms())
+        self.sql("INSERT INTO postbatch.held (due_at, recipient_ids,"
+                 " event_ids, roles) VALUES"
+                 " (now() + interval '6 s', '{1}', '{16}', '{1}')")
+        self.assertIn(later_ms(), range(3000, 6001))
+        self.sql("INSERT INTO postbatch.batch (urgency, due_at, n,"
+                 " recipient_ids, event_ids, roles) VALUES (3,"
+                 " now() + interval '3 s', 1, '{1}', '{16}', '{1}')")
+        self.assertIn(later_ms(), range(0, 3001))
+        self.sql("UPDATE postbatch.batch SET due_at = '-infinity',"
+                 " lease_until = now() + interval '60 s'")
+        self.assertEqual(1000, later_ms())
+        self.sql("UPDATE postbatch.held SET due_at = '-infinity'")
+        self.assertEqual(0, later_ms())
+
     def test_peek_does_not_read_what_waits(self):
         self.contracts({"name": "x"})
         plan = [row[0] for row in self.sql(
