@@ -22,7 +22,7 @@ WITH due AS MATERIALIZED (
            AS until,
          max(due_at) AS latest
     FROM (SELECT due_at, min(due_at) OVER () AS oldest,
-                 sum(cardinality(event_ids)) OVER (ORDER BY due_at) AS pairs
+                 sum(n) OVER (ORDER BY due_at) AS pairs
             FROM postbatch.held
            WHERE due_at <= now()
              AND current_setting('postbatch.routing', true) = 'locked') AS h

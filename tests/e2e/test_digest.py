@@ -1,6 +1,7 @@
 """Hourly, daily and weekly letters, and types that wait to gather: when they
 are due, that each is promoted once, and what a digest looks like."""
 
+import re
 import signal
 import unittest
 
@@ -182,6 +183,23 @@ class Holding(SqlCase):
             "SELECT count(DISTINCT due_at) FROM postbatch.held"))
         self.assertEqual([4, 2, 1, "f"], self.promote(pairs=1))
         self.assertEqual([8, 2, 1, "t"], self.promote(pairs=8))
+
+    def test_due_times_of_later_steps_are_not_read(self):
+        self.sql("INSERT INTO postbatch.held (due_at, recipient_ids,"
+                 " event_ids, roles) SELECT now() - i * interval '1 h',"
+                 " p.ones, p.ones, p.ones::smallint[]"
+                 " FROM generate_series(1, 20) AS i,"
+                 " (SELECT array_agg(1::bigint) AS ones"
+                 "    FROM generate_series(1, 20000)) AS p")
+        plan = [row[0] for row in self.sql(
+            "PREPARE lock AS %s; PREPARE promote AS %s; BEGIN; EXECUTE lock;"
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS off) EXECUTE promote(100, 1);"
+            "ROLLBACK" % (read("queries", "route_lock.sql"),
+                          read("queries", "promote.sql")))]
+        at = next(i for i, line in enumerate(plan) if "CTE due" in line)
+        buffers = next(line for line in plan[at:] if "Buffers:" in line)
+        self.assertLess(int(re.search(r"hit=(\d+)", buffers)[1]), 100,
+                        "\n".join(plan))
 
     def test_many_recipients(self):
         self.recipients(1200, first=100)
