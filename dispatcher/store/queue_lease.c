@@ -6,12 +6,21 @@
  * always one). A group that cannot be completed is dropped whole and its
  * batches are let go.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/queue_inner.h"
+
+enum {
+    /* Ids of a leaf are so far apart; one that is left out ends the run, for
+     * an event that nobody asked for costs more than finding the next. */
+    EVENT_STEP = LEAVES,
+    RECIPIENT_STEP = 4, /* up to three rows in vain are cheaper */
+    RUN_LEAST = 4,
+};
 
 bool queue_is_leasing(const struct queue *q)
 {
@@ -126,88 +135,162 @@ static void on_events(void *ctx, const PGresult *result, const char *error)
     fetched_one(ctx, error);
 }
 
-static size_t count_keys(const struct group *g, bool of_events)
-{
-    size_t total = 0;
+/* ---- runs of ids --------------------------------------------------------- */
 
-    for (size_t i = 0; i < g->count; i++) {
-        total +=
-            of_events ? g->items[i].events.count : g->items[i].recipients.count;
-    }
-    return total;
+/*
+ * In a batch many ids stand side by side, and the next row of an index scan
+ * costs a third of finding one anew: so long runs are asked for by their ends,
+ * and the others one by one.
+ */
+struct ids {
+    int64_t *values;
+    size_t count;
+};
+
+/* Parameters: a bigint[] of single ids, one of the first ids of runs, and one
+ * of their last. */
+enum { SINGLES, FIRSTS, LASTS, ID_PARAMS };
+
+static int by_value(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left;
+    int64_t b = *(const int64_t *)right;
+
+    return (a > b) - (a < b);
 }
+
+/* The place behind the run that begins here, in which no id is further than
+ * step from the one before. */
+static size_t end_of_run(const struct ids *ids, size_t from, uint64_t step)
+{
+    const int64_t *values = ids->values;
+    size_t at = from + 1;
+
+    while (at < ids->count &&
+           (uint64_t)values[at] - (uint64_t)values[at - 1] <= step) {
+        at++;
+    }
+    return at;
+}
+
+/* Sorts the ids, and adds them to the parameters; the caller releases out. */
+static void param_ids(struct pg_params *p, struct ids *ids, uint64_t step,
+                      struct buf out[ID_PARAMS])
+{
+    size_t runs = 0;
+    size_t in_runs = 0;
+    size_t end = 0;
+
+    qsort(ids->values, ids->count, sizeof(*ids->values), by_value);
+    for (size_t at = 0; at < ids->count; at = end) {
+        end = end_of_run(ids, at, step);
+        if (end - at >= RUN_LEAST) {
+            runs++;
+            in_runs += end - at;
+        }
+    }
+    for (int i = 0; i < ID_PARAMS; i++) {
+        buf_init(&out[i], 0);
+        pg_array_begin(&out[i], PG_TYPE_INT8,
+                       i == SINGLES ? ids->count - in_runs : runs);
+    }
+    for (size_t at = 0; at < ids->count; at = end) {
+        end = end_of_run(ids, at, step);
+        if (end - at >= RUN_LEAST) {
+            pg_array_int64(&out[FIRSTS], ids->values[at]);
+            pg_array_int64(&out[LASTS], ids->values[end - 1]);
+            continue;
+        }
+        for (; at < end; at++) {
+            pg_array_int64(&out[SINGLES], ids->values[at]);
+        }
+    }
+    for (int i = 0; i < ID_PARAMS; i++) {
+        pg_param_binary(p, &out[i]);
+    }
+}
+
+/* ---- what the group is about --------------------------------------------- */
 
 static void ask_recipients(struct queue *q)
 {
     struct pg_params p = {0};
-    struct buf ids;
+    struct ids ids = {0};
+    struct buf params[ID_PARAMS];
+    size_t total = 0;
 
-    buf_init(&ids, 0);
-    pg_array_begin(&ids, PG_TYPE_INT8, count_keys(&q->group, false));
+    for (size_t i = 0; i < q->group.count; i++) {
+        total += q->group.items[i].recipients.count;
+    }
+    ids.values = mem_calloc(total, sizeof(*ids.values));
     for (size_t i = 0; i < q->group.count; i++) {
         const struct map *m = &q->group.items[i].recipients;
 
         for (struct map_entry *e = NULL; (e = map_next(m, e)) != NULL;) {
-            pg_array_int64(&ids, (int64_t)e->hash);
+            ids.values[ids.count++] = (int64_t)e->hash;
         }
     }
-    pg_param_binary(&p, &ids);
+    param_ids(&p, &ids, RECIPIENT_STEP, params);
     q->group.statements++;
     if (!pg_query(q->reading, queue_sql("fetch_recipients"), &p, on_recipients,
                   q)) {
         fetched_one(q, "connection lost");
     }
-    buf_release(&ids);
+    for (int i = 0; i < ID_PARAMS; i++) {
+        buf_release(&params[i]);
+    }
+    mem_free(ids.values);
 }
 
 /* The ids of the group's events that are in one leaf of the log. */
-static size_t collect_leaf(const struct group *g, int leaf, struct buf *ids)
+static void collect_leaf(const struct group *g, int leaf, struct ids *ids)
 {
-    size_t count = 0;
+    ids->count = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        const struct batch *b = g->items[i].batch;
 
-    for (int round = 0; round < 2; round++) { /* count, then write */
-        if (round == 1) {
-            pg_array_begin(ids, PG_TYPE_INT8, count);
-        }
-        for (size_t i = 0; i < g->count; i++) {
-            const struct batch *b = g->items[i].batch;
-
-            for (uint32_t k = 0; k < b->event_count; k++) {
-                if ((b->events[k]->id & (LEAVES - 1)) != leaf) {
-                    continue;
-                }
-                if (round == 0) {
-                    count++;
-                } else {
-                    pg_array_int64(ids, b->events[k]->id);
-                }
+        for (uint32_t k = 0; k < b->event_count; k++) {
+            if ((b->events[k]->id & (LEAVES - 1)) == leaf) {
+                ids->values[ids->count++] = b->events[k]->id;
             }
         }
     }
-    return count;
+}
+
+static void ask_leaf(struct queue *q, int leaf, struct ids *ids)
+{
+    struct pg_params p = {0};
+    struct buf params[ID_PARAMS];
+
+    pg_param_int16(&p, (int16_t)leaf);
+    param_ids(&p, ids, EVENT_STEP, params);
+    pg_param_int32(&p, (int32_t)q->settings.payload_max);
+    q->group.statements++;
+    if (!pg_query_rows(q->reading, queue_sql("fetch_events"), &p, on_event,
+                       on_events, q)) {
+        fetched_one(q, "connection lost");
+    }
+    for (int i = 0; i < ID_PARAMS; i++) {
+        buf_release(&params[i]);
+    }
 }
 
 static void ask_events(struct queue *q)
 {
-    struct buf ids;
+    struct ids ids = {0};
+    size_t total = 0;
 
-    buf_init(&ids, 0);
+    for (size_t i = 0; i < q->group.count; i++) {
+        total += q->group.items[i].batch->event_count;
+    }
+    ids.values = mem_calloc(total, sizeof(*ids.values));
     for (int leaf = 0; leaf < LEAVES; leaf++) {
-        struct pg_params p = {0};
-
-        if (collect_leaf(&q->group, leaf, &ids) == 0) {
-            continue;
-        }
-        pg_param_int16(&p, (int16_t)leaf);
-        pg_param_binary(&p, &ids);
-        pg_param_int32(&p, (int32_t)q->settings.payload_max);
-        q->group.statements++;
-        if (!pg_query_rows(q->reading, queue_sql("fetch_events"), &p, on_event,
-                           on_events, q)) {
-            fetched_one(q, "connection lost");
+        collect_leaf(&q->group, leaf, &ids);
+        if (ids.count > 0) {
+            ask_leaf(q, leaf, &ids);
         }
     }
-    buf_release(&ids);
+    mem_free(ids.values);
 }
 
 static void on_leased(void *ctx, const PGresult *result, const char *error)

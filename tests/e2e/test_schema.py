@@ -334,15 +334,17 @@ class Worker(SqlCase):
                  " ('u2@example.org', 'old', now() - interval '1 s');"
                  "UPDATE postbatch.recipient SET state = 'inactive',"
                  " email = 'U3@Example.org', name = 'Three' WHERE id = 3")
-        rows = sorted(self.query("fetch_recipients", [1, 2, 3, 9999]))
+        rows = sorted(self.query("fetch_recipients", [1, 9999], [2], [3]))
         self.assertEqual(
             [["1", "u1@example.org", "", "", "t", "550 no such user"],
              ["2", "u2@example.org", "", "", "t", ""],
              ["3", "U3@Example.org", "Three", "", "f", ""]], rows)
         event = self.emit("x", {"recipient": 1})
-        (row,) = self.query("fetch_events", event & 15, [event, event + 16],
-                            1000)
-        self.assertEqual([str(event), "x", '{"recipient": 1}'], row[:3])
+        for single, first, last in (([event, event + 16], [], []),
+                                    ([], [event - 16], [event + 16])):
+            (row,) = self.query("fetch_events", event & 15, single, first,
+                                last, 1000)
+            self.assertEqual([str(event), "x", '{"recipient": 1}'], row[:3])
 
     def test_quarantine_drift_and_suppression(self):
         for _ in range(2):
@@ -546,8 +548,8 @@ class Plans(SqlCase):
             "fanout_step": (10000, 0), "route_skip": ("why",),
             "lease": (1, 1000, 4, [1, 2, 3], FOREVER),
             "renew": (1, 1000, [1], [1]), "give_back": (1, [1]),
-            "fetch_recipients": ([1, 2],),
-            "fetch_events": (1, [1, 2], 9),
+            "fetch_recipients": ([1, 2], [4], [9]),
+            "fetch_events": (1, [1, 65], [81], [145], 9),
             "settle": (1, 1, 1, *one, *one, *one),
         }
         for name, arguments in cases.items():
