@@ -83,6 +83,7 @@ struct event {
     struct span type;
     struct span payload;   /* JSON text; ptr NULL = not here, see below */
     bool is_beyond_budget; /* not fetched for want of memory: try again */
+    uint32_t letters_left; /* of its batch, that were not composed yet */
     void *parsed;   /* owned by the mail room; NULL until it has looked */
     bool is_poison; /* set aside: leave it out of every letter */
     bool is_told;   /* the log has a line about its poison */

@@ -216,6 +216,23 @@ static void log_poison(const struct letter *l)
     }
 }
 
+/*
+ * What was parsed goes with the last letter that needs it and not with the
+ * batch: it takes several times the memory of the text. A letter that comes
+ * back from a lane has it parsed anew.
+ */
+static void release_parsed(const struct letter *l)
+{
+    for (uint32_t i = 0; i < l->event_count; i++) {
+        struct event *e = l->events[i];
+
+        e->letters_left -= e->letters_left > 0;
+        if (e->letters_left == 0) {
+            event_release(e);
+        }
+    }
+}
+
 /* Composes the letter behind what is in content; false when it was judged. */
 static bool compose(struct worker *w, struct letter *l, struct buf *content)
 {
@@ -223,7 +240,10 @@ static bool compose(struct worker *w, struct letter *l, struct buf *content)
 
     for (;;) {
         switch (composer_write(w->composer, l, content)) {
-        case COMPOSE_DONE: w->stats.bytes += content->len - before; return true;
+        case COMPOSE_DONE:
+            w->stats.bytes += content->len - before;
+            release_parsed(l);
+            return true;
         case COMPOSE_POISON:
             buf_truncate(content, before);
             log_poison(l);

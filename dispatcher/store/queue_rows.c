@@ -165,6 +165,7 @@ static bool read_pairs(struct pending *p, const PGresult *result, int row)
         }
         refs[i] = event;
         letter->event_count++;
+        event->letters_left++;
     }
     batch->open_count = batch->letter_count;
     return true;
