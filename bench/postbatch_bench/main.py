@@ -54,6 +54,7 @@ def list_scenarios():
 def run_one(bench, scenario):
     """Runs a scenario; gives None or what went wrong."""
     bench.results.title("%s: %s" % (scenario.NAME, scenario.TITLE))
+    bench.results.scenario = scenario.NAME
     before = len(bench.results.rows)
     why = None
     try:
@@ -117,7 +118,8 @@ def measure(options, path):
     results.title("over all scenarios")
     if results.most_memory_mb:
         results.add("rss_max_mb", results.most_memory_mb, "MB",
-                    "most memory of a worker, in any scenario")
+                    "most memory of a worker, in any scenario: in " +
+                    results.most_memory_in)
     results.write(path)
     draw(path)
     for failure in failures:

@@ -68,19 +68,20 @@ def peak_rss_mb(pid):
 
 class Ended:
     """What an ended process used: wall_s, cpu_s with its children, and the
-    most memory that one of its processes had (MB)."""
+    most memory that one of its processes had (MB). (Not ru_maxrss: that is
+    never less than what its parent, this program, had when it began it.)"""
 
     def __init__(self, status, use, wall_s, rss_mb):
         self.status = status
         self.wall_s = wall_s
         self.cpu_s = use.ru_utime + use.ru_stime
-        self.rss_mb = max(rss_mb, use.ru_maxrss / 1024.0)
+        self.rss_mb = rss_mb
 
 
 def watch(process, began, longest_s=600, every=0.02):
     """Waits for a child process (a Popen, started at began on the monotonic
     clock) and gives an Ended. One that takes too long is killed."""
-    rss_mb = 0.0
+    rss_mb = peak_rss_mb(process.pid)
     while True:
         pid, status, use = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -90,7 +91,7 @@ def watch(process, began, longest_s=600, every=0.02):
             process.wait()
             raise TimeoutError("not done after %d s" % longest_s)
         rss_mb = max([rss_mb] + [peak_rss_mb(p) for p in
-                                 children(process.pid)])
+                                 [process.pid] + children(process.pid)])
         time.sleep(every)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Ended(process.returncode, use, time.monotonic() - began, rss_mb)

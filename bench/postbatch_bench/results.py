@@ -11,7 +11,9 @@ class Results:
 
     def __init__(self):
         self.rows = []
+        self.scenario = ""
         self.most_memory_mb = 0.0
+        self.most_memory_in = ""
 
     def title(self, text):
         print("\n" + text, flush=True)
@@ -33,7 +35,9 @@ class Results:
 
     def memory(self, rss_mb):
         """The most memory a worker had, whatever it did."""
-        self.most_memory_mb = max(self.most_memory_mb, rss_mb)
+        if rss_mb > self.most_memory_mb:
+            self.most_memory_mb = rss_mb
+            self.most_memory_in = self.scenario
 
     def value(self, name):
         """What was measured under that name in this call, or None."""
