@@ -7,16 +7,16 @@ from postbatch_bench import fill, procfs
 
 NAME = "idle"
 TITLE = "a worker with nothing to do"
-SCALES = ("tiny", "quick", "normal", "full")
+SCALES = ("tiny", "normal", "full")
 PROMISES = ("idle_cpu_percent",)
 
 
 def run(bench):
     world, results = bench.world, bench.results
     bench.needs_sink()
-    seconds = bench.pick(tiny=0.5, quick=3, normal=30)
+    seconds = bench.pick(tiny=0.5, normal=30)
     # The time between two looks grows to its longest within about a minute.
-    rest = bench.pick(tiny=0, quick=1, normal=60)
+    rest = bench.pick(tiny=0, normal=60)
     with world.database(fill.one_to_one(100, bench.size)) as dsn, \
             world.sink(bench.setup) as sink, \
             world.dispatcher(dsn, bench.setup, sink.port) as dispatcher, \
