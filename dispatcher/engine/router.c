@@ -13,9 +13,14 @@
 
 enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000, REST_MS = 1000 };
 
-/* What a step is about, in the order of precedence. A giant event waits for
- * the gaps between small ones; letters that are due have waited long. */
+/* What a step is about. */
 enum work { WORK_PROMOTE, WORK_STEP, WORK_FANOUT, WORKS };
+
+/* In the order of precedence: letters that are due have waited long, but
+ * between two steps of them what has just happened has its turn; a giant event
+ * waits for the gaps between small ones. */
+static const enum work precedence[] = {WORK_PROMOTE, WORK_STEP, WORK_FANOUT};
+static const enum work after_promote[] = {WORK_STEP, WORK_PROMOTE, WORK_FANOUT};
 
 static const char *const work_names[] = {"promote", "route", "fanout"};
 
@@ -26,6 +31,7 @@ struct router {
     struct arena names; /* what the types point to */
     struct router_hooks hooks;
     void *ctx;
+    int64_t ahead_max; /* letters in batches */
     int step_max;
     int step_events; /* halved by an error, doubled by success */
     bool wants[WORKS];
@@ -216,6 +222,7 @@ struct router *router_new(struct ev_loop *loop, const struct settings *settings,
     arena_init(&r->names, 16 * 1024, 0);
     r->hooks = *hooks;
     r->ctx = ctx;
+    r->ahead_max = settings->route_ahead;
     r->step_max = settings->route_step;
     r->roles = route_roles_load(settings->roles_path, problems);
     r->types = mem_calloc(catalog_count(catalog) + 1, sizeof(*r->types));
@@ -287,11 +294,18 @@ bool router_has_work(const struct router *r)
     return router_is_busy(r);
 }
 
-static bool begin(struct router *r, enum work work)
+/* How many more letters this work may add to those that wait in batches. The
+ * many of digests and giants leave half the room to what has just happened. */
+static int64_t room(const struct router *r, enum work work, int64_t ahead)
+{
+    return (work == WORK_STEP ? r->ahead_max : r->ahead_max / 2) - ahead;
+}
+
+static bool begin(struct router *r, enum work work, int64_t ahead)
 {
     r->work = work;
     switch (work) {
-    case WORK_PROMOTE: return route_run_promote(r->route);
+    case WORK_PROMOTE: return route_run_promote(r->route, room(r, work, ahead));
     case WORK_STEP:
         return r->skip_reason != NULL
                    ? route_run_skip(r->route, r->skip_reason)
@@ -306,16 +320,19 @@ static bool begin(struct router *r, enum work work)
     return false;
 }
 
-bool router_turn(struct router *r, bool is_ahead)
+bool router_turn(struct router *r, int64_t ahead)
 {
+    const enum work *order =
+        r->work == WORK_PROMOTE ? after_promote : precedence;
     int64_t now_ms = clock_monotonic_ms();
 
-    if (!router_is_ready(r) || router_is_busy(r) || is_ahead) {
+    if (!router_is_ready(r) || router_is_busy(r)) {
         return false;
     }
-    for (enum work work = 0; work < WORKS; work++) {
-        if (r->wants[work] && now_ms >= r->after_ms[work]) {
-            return begin(r, work);
+    for (int i = 0; i < WORKS; i++) {
+        if (r->wants[order[i]] && now_ms >= r->after_ms[order[i]] &&
+            room(r, order[i], ahead) > 0) {
+            return begin(r, order[i], ahead);
         }
     }
     return false;

@@ -51,9 +51,10 @@ void router_want(struct router *r);
 void router_want_fanout(struct router *r);
 /* There may be held letters that are due. */
 void router_want_promote(struct router *r);
-/* Takes the next step if one is wanted and none is under way. is_ahead: enough
- * letters wait already, leave the events in the log. True when a step began. */
-bool router_turn(struct router *r, bool is_ahead);
+/* Takes the next step if one is wanted and none is under way. ahead: so many
+ * letters wait in batches already; at router.ahead the events are left in the
+ * log. True when a step began. */
+bool router_turn(struct router *r, int64_t ahead);
 /* A step is wanted or under way. */
 bool router_has_work(const struct router *r);
 

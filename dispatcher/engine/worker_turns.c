@@ -48,7 +48,7 @@ static void on_drained(void *ctx)
 static void turn_running(struct worker *w)
 {
     if (w->router != NULL) {
-        router_turn(w->router, w->ahead > w->settings->route_ahead);
+        router_turn(w->router, w->ahead);
     }
     if (may_lease(w)) {
         w->wants_lease =

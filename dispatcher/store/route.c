@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "store/pg.h"
 
-enum { ROLE_IDS_MAX = 1024, PROMOTE_PAIRS = 1000000 };
+enum { ROLE_IDS_MAX = 1024 };
 
 static const double SETUP_PAUSE_S = 5.0;
 
@@ -554,12 +554,12 @@ static void on_promoted(void *ctx, const PGresult *result, const char *error)
     r->step.is_finished = pg_get_bool(result, 0, 3);
 }
 
-bool route_run_promote(struct route *r)
+bool route_run_promote(struct route *r, int64_t most_pairs)
 {
     struct pg_params p = {0};
 
     pg_param_int32(&p, r->settings.digest_max);
-    pg_param_int64(&p, PROMOTE_PAIRS);
+    pg_param_int64(&p, most_pairs);
     return run(r, embed_require("queries/promote.sql")->data, &p, on_promoted);
 }
 

@@ -117,8 +117,9 @@ bool route_run_step(struct route *r, int events);
 /* One step of the least served fan-out but passed_over. on_step tells what it
  * did. */
 bool route_run_fanout(struct route *r, int passed_over);
-/* One step of making batches of held letters that are due. */
-bool route_run_promote(struct route *r);
+/* One step of making batches of held letters that are due: of as many due times
+ * as have at most so many pairs, or of the oldest. */
+bool route_run_promote(struct route *r, int64_t most_pairs);
 /* Sets the next event aside unread, with the reason: for an event on which
  * even a step of one fails. */
 bool route_run_skip(struct route *r, const char *reason);

@@ -125,15 +125,18 @@ due AS MATERIALIZED (
     FROM (SELECT DISTINCT frequency, time_zone FROM later) AS l
 ),
 kept AS (
+  -- Due times as in route.sql.
   INSERT INTO postbatch.held (due_at, recipient_ids, event_ids, roles)
   SELECT due_at, array_agg(recipient_id), array_agg(event_id),
          array_agg(role_id)
-    FROM (SELECT d.due_at, l.recipient_id, l.event_id, l.role_id
+    FROM (SELECT d.due_at + (l.recipient_id & 63)::int
+                            * interval '1 microsecond' AS due_at,
+                 l.recipient_id, l.event_id, l.role_id
             FROM later AS l
             JOIN due AS d
               ON d.frequency = l.frequency
              AND d.time_zone IS NOT DISTINCT FROM l.time_zone
-           ORDER BY d.due_at, l.recipient_id) AS l
+           ORDER BY 1, l.recipient_id) AS l
    GROUP BY due_at
 )
 UPDATE postbatch.fanout AS f

@@ -13,7 +13,7 @@
 --
 -- Parameters:
 --   $1 int     most events of one digest (1 makes a letter of each)
---   $2 bigint  most pairs of one step, if it is not one due time (1000000)
+--   $2 bigint  most pairs of one step, if it is not one due time (25000)
 -- Result: one row:
 --   pairs bigint, letters bigint, batches bigint
 --   finished boolean  nothing more was due when the step began

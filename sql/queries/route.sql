@@ -272,11 +272,15 @@ due AS MATERIALIZED (
     FROM (SELECT DISTINCT frequency, window_ms, time_zone FROM later) AS l
 ),
 kept AS (
+  -- Not all that is due at eight at once, because promote.sql takes due times
+  -- whole: a 64th of the recipients each microsecond.
   INSERT INTO postbatch.held
          (due_at, urgency, type_id, recipient_ids, event_ids, roles)
   SELECT due_at, urgency, type_id, array_agg(recipient_id),
          array_agg(event_id), array_agg(role_id)
-    FROM (SELECT d.due_at, l.recipient_id, l.event_id, l.role_id,
+    FROM (SELECT d.due_at + (l.recipient_id & 63)::int
+                            * interval '1 microsecond' AS due_at,
+                 l.recipient_id, l.event_id, l.role_id,
                  CASE l.frequency WHEN 'instant' THEN l.urgency
                       ELSE 3 END AS urgency,
                  CASE l.frequency WHEN 'instant' THEN l.type_id
@@ -285,7 +289,7 @@ kept AS (
             JOIN due AS d
               ON d.frequency = l.frequency AND d.window_ms = l.window_ms
              AND d.time_zone IS NOT DISTINCT FROM l.time_zone
-           ORDER BY d.due_at, urgency, type_id, l.recipient_id, l.event_id
+           ORDER BY 1, urgency, type_id, l.recipient_id, l.event_id
          ) AS l
    GROUP BY due_at, urgency, type_id
   RETURNING cardinality(event_ids) AS n

@@ -402,5 +402,39 @@ class Digests(harness.DispatchCase):
                                       unsure))
 
 
+class Morning(harness.DispatchCase):
+    """Digests for thousands, due at once, through a slow relay."""
+
+    keeps = ("log",)
+    settings = (("router.ahead", "1000"), ("relay.main.rate_per_s", "1000"))
+    types = {"one": {}, "two": {}}
+    PEOPLE = 5000
+
+    def test_an_urgent_mail_passes_them(self):
+        self.recipients(self.PEOPLE + 1)
+        self.sql("INSERT INTO postbatch.preference"
+                 " VALUES (NULL, 'one', 'addressee', 'daily')")
+        self.emit("one", {"subject": "x", "recipients":
+                          list(range(1, self.PEOPLE + 1))})
+        self.dispatcher.start()
+        wait_for(lambda: self.number(
+            "SELECT coalesce(sum(cardinality(event_ids)), 0)"
+            " FROM postbatch.held") == self.PEOPLE, "what is held")
+        self.assertEqual(64, self.number(
+            "SELECT count(DISTINCT due_at) FROM postbatch.held"))
+        self.sql("UPDATE postbatch.held SET due_at = due_at"
+                 " - interval '2 days'")
+        self.wait_accepted(200)
+        self.emit("two", {"subject": "now", "recipient": self.PEOPLE + 1},
+                  "urgent")
+        self.wait_accepted(self.PEOPLE + 1)
+        self.assert_each_once(self.PEOPLE + 1)
+        order = [row[3] for row in self.sink.arrivals()]
+        place = order.index("u%d@example.org" % (self.PEOPLE + 1))
+        harness.measured("an urgent mail arrived after %d of %d digests" %
+                         (place, self.PEOPLE))
+        self.assertLess(place, self.PEOPLE // 2)
+
+
 if __name__ == "__main__":
     unittest.main()
