@@ -129,7 +129,7 @@ kept AS (
   INSERT INTO postbatch.held (due_at, recipient_ids, event_ids, roles)
   SELECT due_at, array_agg(recipient_id), array_agg(event_id),
          array_agg(role_id)
-    FROM (SELECT d.due_at + (l.recipient_id & 63)::int
+    FROM (SELECT d.due_at + (l.recipient_id >> 6 & 63)::int
                             * interval '1 microsecond' AS due_at,
                  l.recipient_id, l.event_id, l.role_id
             FROM later AS l

@@ -12,7 +12,7 @@ PROMISES = ("digest_mails_per_s",)
 DAILY = """
   INSERT INTO postbatch.preference (type, role, frequency)
   VALUES ('measure', 'addressee', 'daily');"""
-DUE = "UPDATE postbatch.held SET due_at = now() - interval '1 second'"
+DUE = "UPDATE postbatch.held SET due_at = due_at - interval '2 days'"
 
 
 def once(bench, filled, mails, events):
