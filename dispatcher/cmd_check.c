@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/plural.h"
 #include "cmd.h"
 #include "engine/check.h"
 #include "engine/check_json.h"
@@ -97,8 +98,9 @@ static void print_words(struct check *c)
     fputs(buf_cstr(&c->facts), stdout);
     fflush(stdout);
     problems_print(&c->problems);
-    printf("%zu errors, %zu warnings\n", c->problems.errors,
-           c->problems.warnings);
+    printf("%zu error%s, %zu warning%s\n", c->problems.errors,
+           plural_s(c->problems.errors), c->problems.warnings,
+           plural_s(c->problems.warnings));
 }
 
 static int check(const struct cmd_context *context, int argc, char **argv)

@@ -11,6 +11,7 @@
 
 #include <ev.h>
 
+#include "base/plural.h"
 #include "cmd.h"
 #include "engine/intake.h"
 #include "mail/catalog.h"
@@ -167,10 +168,11 @@ static int fetch_all(const struct intake_settings *settings,
     watch_signals(&im);
     intake_start(intake);
     ev_run(im.loop, 0);
-    printf("%llu events", (unsigned long long)counts->events);
+    printf("%llu event%s", (unsigned long long)counts->events,
+           plural_s(counts->events));
     if (counts->gaps > 0) {
-        printf(", %llu gaps (see postbatch.intake_gap)",
-               (unsigned long long)counts->gaps);
+        printf(", %llu gap%s (see postbatch.intake_gap)",
+               (unsigned long long)counts->gaps, plural_s(counts->gaps));
     }
     putchar('\n');
     intake_free(intake);

@@ -3,11 +3,12 @@
  */
 #include "engine/check.h"
 
+#include "base/mem.h"
+#include "base/plural.h"
 #include "mail/catalog_text.h"
 #include "mail/key_check.h"
 #include "mail/matrix.h"
 #include "mail/rehearsal.h"
-#include "base/mem.h"
 
 void check_init(struct check *c, const struct settings *settings,
                 const char *folder)
@@ -53,9 +54,10 @@ void check_letters(struct check *c)
     c->letters = seen.letters;
     c->cases = matrix.cases;
     buf_printf(&c->facts,
-               "templates  %zu event types in %s, %zu of them mailable, %zu "
-               "samples composed\n",
-               c->types, c->folder, c->mailable, c->letters);
+               "templates  %zu event type%s in %s, %zu of them mailable, %zu "
+               "sample%s composed\n",
+               c->types, plural_s(c->types), c->folder, c->mailable, c->letters,
+               plural_s(c->letters));
     buf_printf(&c->facts,
                "matrix     %zu cases of type, sample, key and state: %zu "
                "letters, %zu set aside as they should be\n",

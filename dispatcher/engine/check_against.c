@@ -15,6 +15,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "mail/audition.h"
 #include "store/admin.h"
 
@@ -183,7 +184,7 @@ static int64_t read_pages(struct replay *r, struct admin *admin,
 static void put_events(struct buf *out, const struct check_group *g)
 {
     buf_printf(out, "%lld event%s: ", (long long)g->count,
-               g->count == 1 ? "" : "s");
+               plural_s((uint64_t)g->count));
     for (size_t i = 0; i < g->event_count; i++) {
         buf_printf(out, "%s%lld", i > 0 ? ", " : "", (long long)g->events[i]);
     }
@@ -223,11 +224,14 @@ static void tell_all(struct check *c)
     const struct check_replay *r = &c->replay;
 
     buf_printf(&c->facts,
-               "against    %lld events of %d days, %lld from the quarantine: "
-               "%lld letters, %lld not mailed by their type, %zu groups that "
-               "something is to be said of\n",
-               (long long)r->events, r->days, (long long)r->set_aside,
-               (long long)r->letters, (long long)r->unmailed, r->group_count);
+               "against    %lld event%s of %d day%s, %lld from the "
+               "quarantine: %lld letter%s, %lld not mailed by their type, %zu "
+               "group%s that something is to be said of\n",
+               (long long)r->events, plural_s((uint64_t)r->events), r->days,
+               plural_s((uint64_t)r->days), (long long)r->set_aside,
+               (long long)r->letters, plural_s((uint64_t)r->letters),
+               (long long)r->unmailed, r->group_count,
+               plural_s(r->group_count));
     for (const struct check_group *g = r->groups; g != NULL; g = g->next) {
         tell_group(c, g);
     }

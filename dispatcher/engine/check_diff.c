@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/plural.h"
 #include "mail/catalog_text.h"
 
 /* ---- types ------------------------------------------------------------- */
@@ -115,9 +116,12 @@ void check_diff(struct check *c, const char *old_folder)
         compare_types(c, catalog);
         find_new_types(c, catalog);
         catalog_files(old_folder, on_file, &files);
-        buf_printf(&c->facts, "diff       %zu event types in %s, %zu changes\n",
-                   catalog_count(catalog), old_folder,
-                   c->problems.count - before);
+        size_t types = catalog_count(catalog);
+        size_t changes = c->problems.count - before;
+
+        buf_printf(&c->facts,
+                   "diff       %zu event type%s in %s, %zu change%s\n", types,
+                   plural_s(types), old_folder, changes, plural_s(changes));
     }
     catalog_free(catalog);
     problems_release(&of_old);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/plural.h"
 
 enum { PERIOD_MAX_MS = 1000, PERIOD_MIN_MS = 10, STATUS_MAX = 200 };
 
@@ -133,8 +134,9 @@ static void tell_status(struct service *s, int ready)
         waiting += s->rows[i].waiting;
     }
     snprintf(status, sizeof(status),
-             "%d of %d workers ready, %llu letters sent, %llu in hand", ready,
-             s->worker_count, (unsigned long long)sent,
+             "%d of %d worker%s ready, %llu letter%s sent, %llu in hand", ready,
+             s->worker_count, plural_s((uint64_t)s->worker_count),
+             (unsigned long long)sent, plural_s(sent),
              (unsigned long long)waiting);
     if (strcmp(status, s->status) != 0) {
         memcpy(s->status, status, sizeof(status));

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "engine/worker_inner.h"
 
 enum { MEBIBYTE = 1024 * 1024 };
@@ -122,15 +123,19 @@ static void print_summary(const struct worker *w)
 
     if (c != NULL) {
         fprintf(stderr,
-                "  %llu events routed by %llu statements (%.1f events each) "
-                "into %llu letters in %llu batches\n",
-                (unsigned long long)c->events, (unsigned long long)c->steps,
+                "  %llu event%s routed by %llu statement%s (%.1f events each) "
+                "into %llu letter%s in %llu batch%s\n",
+                (unsigned long long)c->events, plural_s(c->events),
+                (unsigned long long)c->steps, plural_s(c->steps),
                 (double)c->events / (double)steps,
-                (unsigned long long)c->letters, (unsigned long long)c->batches);
+                (unsigned long long)c->letters, plural_s(c->letters),
+                (unsigned long long)c->batches, c->batches == 1 ? "" : "es");
     }
-    fprintf(stderr, "  %llu letters sent, %llu batches settled\n",
+    fprintf(stderr, "  %llu letter%s sent, %llu batch%s settled\n",
             (unsigned long long)w->stats.verdicts[VERDICT_SENT],
-            (unsigned long long)w->stats.batches_settled);
+            plural_s(w->stats.verdicts[VERDICT_SENT]),
+            (unsigned long long)w->stats.batches_settled,
+            w->stats.batches_settled == 1 ? "" : "es");
 }
 
 static void worker_release(struct worker *w)

@@ -54,8 +54,9 @@ static void retry_later(struct worker *w, struct letter *l)
         requeue(l, delay_ms, true);
         return;
     }
-    words = arena_printf(&l->batch->arena, "given up after %d tries: %.*s",
-                         batch->attempt + 1, SPAN_ARG(l->outcome.text));
+    words = arena_printf(
+        &l->batch->arena, "given up after %d %s: %.*s", batch->attempt + 1,
+        batch->attempt == 0 ? "try" : "tries", SPAN_ARG(l->outcome.text));
     l->outcome.verdict = VERDICT_FAILED;
     if (words != NULL) {
         l->outcome.text = span_of(words);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plural.h"
 #include "mail/chars.h"
 #include "mail/mustache_link.h"
 #include "mail/payload_repair.h"
@@ -303,8 +304,8 @@ static bool cut_value(const struct contract_key *key, json_t *value,
         return cut_string(value, most);
     }
     if (json_is_array(value) && json_array_size(value) > most) {
-        note_down(note, "%.*s cut from %zu to %zu items", SPAN_ARG(key->name),
-                  json_array_size(value), most);
+        note_down(note, "%.*s cut from %zu to %zu item%s", SPAN_ARG(key->name),
+                  json_array_size(value), most, plural_s(most));
     }
     while (json_is_array(value) && json_array_size(value) > most) {
         json_array_remove(value, json_array_size(value) - 1);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/plural.h"
 #include "preview/site.h"
 #include "preview/watch.h"
 #include "web/server.h"
@@ -23,11 +24,12 @@ struct serving {
 static void on_change(void *ctx)
 {
     struct serving *s = ctx;
+    const struct problems *problems = &s->site.preview.problems;
 
     site_reload(&s->site);
-    printf("loaded again: %zu errors, %zu warnings\n",
-           s->site.preview.problems.errors,
-           s->site.preview.problems.count - s->site.preview.problems.errors);
+    printf("loaded again: %zu error%s, %zu warning%s\n", problems->errors,
+           plural_s(problems->errors), problems->warnings,
+           plural_s(problems->warnings));
     fflush(stdout);
     web_server_wake(s->server);
 }

@@ -14,6 +14,10 @@ import harness
 BAD_DATA, USAGE = 65, 64
 
 
+def counted(count, noun):
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
 class Checks:
     """Checks a copy of the shipped templates; for classes with a dispatcher."""
 
@@ -64,6 +68,9 @@ class Checks:
             [found["errors"], found["warnings"], found["notes"]],
             [sum(p["severity"] == severity for p in found["problems"])
              for severity in ("error", "warning", "note")])
+        self.assertIn("%s, %s\n" % (counted(found["errors"], "error"),
+                                    counted(found["warnings"], "warning")),
+                      said)
         for problem in found["problems"]:
             self.assertIn(problem["message"], said)
         return said, found
@@ -242,9 +249,9 @@ class Files(FileCase):
     def test_a_long_subject(self):
         self.write("{{project}} " + "x" * 70, "obs", "BuildFail",
                    "subject.mustache")
-        found = self.look("--offline")
-        self.assertTrue(self.find(found, severity="warning",
-                                  part="subject of more than 78"))
+        said, found = self.check("--offline")
+        self.one(found, severity="warning", part="subject of more than 78")
+        self.assertIn("0 errors, 1 warning\n", said)
 
     def test_a_role_of_the_operator(self):
         roles = os.path.join(self.dispatcher.directory, "roles")

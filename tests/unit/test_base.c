@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/plural.h"
 
 static void span_trims_and_compares(void **state)
 {
@@ -198,6 +199,15 @@ static void list_keeps_order_and_count(void **state)
     assert_true(list_is_empty(&l));
 }
 
+static void only_one_is_singular(void **state)
+{
+    (void)state;
+    assert_string_equal(plural_s(0), "s");
+    assert_string_equal(plural_s(1), "");
+    assert_string_equal(plural_s(2), "s");
+    assert_string_equal(plural_s(UINT64_MAX), "s");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +220,7 @@ int main(void)
         cmocka_unit_test(arena_fails_when_memory_ends),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(list_keeps_order_and_count),
+        cmocka_unit_test(only_one_is_singular),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
