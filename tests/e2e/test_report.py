@@ -44,8 +44,11 @@ class ReportCase(harness.DispatchCase):
                         (count, kind, self.errbit.kinds()), seconds)
 
     def looks(self, count=3):
-        """Waits until so many more looks for alarms have been taken."""
+        """Waits until so many more whole looks for alarms have been taken: one
+        is due a minute after the last, whatever there is to see."""
         for _ in range(count):
+            self.sql("UPDATE postbatch.alarm_look"
+                     " SET looked_at = looked_at - interval '1 min'")
             before = self.value("SELECT looked_at FROM postbatch.alarm_look")
             wait_for(lambda: self.value(
                 "SELECT looked_at FROM postbatch.alarm_look") != before,
@@ -277,6 +280,33 @@ class Delivery(ReportCase):
         self.sql("SELECT count(postbatch.emit('Unheard' || i, '{}'::jsonb))"
                  " FROM generate_series(%d, %d) AS i" %
                  (first, first + count - 1))
+
+    def test_nothing_is_written_while_there_is_nothing_to_tell(self):
+        self.set(("report.period", "100ms"))
+        self.dispatcher.start()
+        wait_for(lambda: self.value(
+            "SELECT isfinite(looked_at) FROM postbatch.alarm_look") == "t",
+            "the first look")
+        top = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+        before = self.number(top)
+        seen = set()
+
+        def has_looked():
+            seen.add(self.value(
+                "SELECT query_start FROM pg_stat_activity"
+                " WHERE datname = current_database()"
+                "   AND application_name = 'postbatch alarms'"))
+            return len(seen) > 20
+        wait_for(has_looked, "twenty looks")
+        # The worker's sign of life may be among them.
+        self.assertLess(self.number(top) - before, 4)
+        # Something to tell is told as soon as ever.
+        self.unheard(1, 1)
+        self.wait_kind("QuarantinedEvent", 1, 5)
+        self.sql("INSERT INTO postbatch.intake_unknown"
+                 " (source, type, first_event_id, events)"
+                 " VALUES ('backend', 'SRCSRV_NEW', 17, 3)")
+        self.wait_kind("UnknownType", 1, 5)
 
     def test_down_and_up_again(self):
         self.errbit.stop()
