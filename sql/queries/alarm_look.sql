@@ -5,8 +5,8 @@
 --
 -- Most of the time there is nothing: that is seen here, by a few index probes
 -- that write nothing. look_for_alarms() is asked when one of them finds
--- something, and each minute all the same (more often where a tenth of $5 is
--- less): what waits too long is seen only there.
+-- something, and every five minutes all the same (more often where a tenth of
+-- $5 is less): what waits too long is seen only there.
 --
 -- Parameters, milliseconds:
 --   $1 bigint  the period; 0: look, whatever the probes say
@@ -24,7 +24,7 @@ WITH look AS MATERIALIZED (
 SELECT CASE WHEN
          $1::bigint = 0
          OR looked_at <= clock_timestamp()
-              - least(interval '1 min', $5::bigint * interval '0.1 ms')
+              - least(interval '5 min', $5::bigint * interval '0.1 ms')
          -- What was raised and may end, or is to be told again.
          OR EXISTS (
             SELECT FROM postbatch.alarm AS a

@@ -45,10 +45,10 @@ class ReportCase(harness.DispatchCase):
 
     def looks(self, count=3):
         """Waits until so many more whole looks for alarms have been taken: one
-        is due a minute after the last, whatever there is to see."""
+        is due five minutes after the last, whatever there is to see."""
         for _ in range(count):
             self.sql("UPDATE postbatch.alarm_look"
-                     " SET looked_at = looked_at - interval '1 min'")
+                     " SET looked_at = looked_at - interval '5 min'")
             before = self.value("SELECT looked_at FROM postbatch.alarm_look")
             wait_for(lambda: self.value(
                 "SELECT looked_at FROM postbatch.alarm_look") != before,
