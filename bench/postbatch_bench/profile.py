@@ -82,7 +82,7 @@ class Symbols:
 
 def stage_of(frames, symbols):
     """The stage of a stack, innermost frame first: [(address, object)].
-    What store/pg.c does for nobody in particular is reading rows."""
+    What store/pg*.c does for nobody in particular is reading rows."""
     found = None
     for address, where in frames:
         if os.path.basename(where) != os.path.basename(symbols.path):
