@@ -156,7 +156,7 @@ class Answers(IntakeCase):
         self.assertEqual((self.cursor(), self.count(), self.gaps()),
                          (2, 0, []))
         self.backend.add("SRCSRV_COMMIT", {"project": "new"})
-        self.assertIn("1 events", self.once())
+        self.assertIn("1 event\n", self.once())
         self.assertEqual(self.payloads(), [{"project": "new"}])
 
     def test_the_first_time_from_a_number(self):
@@ -220,7 +220,7 @@ class Answers(IntakeCase):
         self.assertIn("level=error", said)
         self.assertIn("dropped by the source", said)
         self.assertIn("from=1 next=101 missing=100", said)
-        self.assertIn("0 events, 1 gaps", said)
+        self.assertIn("0 events, 1 gap ", said)
         self.assertEqual(self.gaps(), [["obs", "1", "101", "100", "lost"]])
         self.backend.add("SRCSRV_COMMIT", {"rev": "after"})
         self.once()
