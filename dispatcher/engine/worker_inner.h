@@ -82,6 +82,17 @@ void letters_put_back(struct worker *w);
 /* The batch's events are not needed any more; frees it. */
 void letters_release_batch(struct batch *batch);
 
+/* ---- worker_judge.c: what becomes of a letter ---------------------------- */
+
+/* The letter's outcome is in place: what follows from it. The last letter of a
+ * batch settles it: the batch is the queue's then. */
+void letter_judge(struct worker *w, struct letter *l);
+/* Likewise, with this outcome; reason lives as long as the batch. */
+void letter_judge_as(struct worker *w, struct letter *l, enum verdict verdict,
+                     struct span reason);
+/* When it is judged it goes into a new batch; counted: the try counts. */
+void letter_requeue(struct letter *l, int64_t due_in_ms, bool is_counted);
+
 /* ---- worker.c ------------------------------------------------------------ */
 
 /* The only door from state to state. */

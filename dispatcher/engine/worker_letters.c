@@ -5,118 +5,15 @@
  *        ▲                    │                                            │
  *        └────on_returned─────┘                   the batch's last: settle ▼
  *
- * Every letter is judged exactly once, by judge(): it decides what a verdict
- * means for the letter's future (sent, tried again, given up, held) and
- * counts. A batch whose letters are all judged is settled.
+ * What an outcome means for a letter is decided in worker_judge.c.
  */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "engine/worker_inner.h"
 #include "mail/address.h"
 
-enum {
-    BUDGET_WAIT_MS = 1000,
-    UNSURE_AT_ONCE = 2, /* tries after which it is sent again at once */
-    UNSURE_FIRST_MS = 1000
-};
-
-/* ---- judging ----------------------------------------------------------- */
-
-static void settle_if_complete(struct worker *w, struct batch *batch)
-{
-    if (batch->open_count > 0) {
-        return;
-    }
-    list_remove(&w->batches, &batch->node);
-    queue_settle(w->queue, batch);
-}
-
-/* Goes into a new batch; counted: the try counts. */
-static void requeue(struct letter *l, int64_t due_in_ms, bool is_counted)
-{
-    l->is_requeued = true;
-    l->is_counted = is_counted;
-    l->due_in_ms = due_in_ms;
-}
-
-static void retry_later(struct worker *w, struct letter *l)
-{
-    const struct batch *batch = l->batch;
-    int64_t age_ms = (clock_wall_us() - batch->routed_us) / 1000;
-    int64_t delay_ms =
-        retry_delay_ms(&w->retry, batch->attempt + 1, age_ms,
-                       (int64_t)l->outcome.retry_after_s * 1000, drand48());
-    char *words = NULL;
-
-    if (delay_ms != RETRY_GIVE_UP) {
-        requeue(l, delay_ms, true);
-        return;
-    }
-    words = arena_printf(
-        &l->batch->arena, "given up after %d %s: %.*s", batch->attempt + 1,
-        batch->attempt == 0 ? "try" : "tries", SPAN_ARG(l->outcome.text));
-    l->outcome.verdict = VERDICT_FAILED;
-    if (words != NULL) {
-        l->outcome.text = span_of(words);
-    }
-}
-
-/*
- * At once: the news is late already, and connections break by chance. Then ever
- * later and not for ever: a relay that takes a letter and breaks off because of
- * it makes a twin each time. In the end it stays unsure, for a person.
- */
-static void resend_unsure(struct worker *w, struct letter *l)
-{
-    const struct batch *batch = l->batch;
-    struct retry_policy policy = w->retry;
-    int64_t age_ms = (clock_wall_us() - batch->routed_us) / 1000;
-    bool is_at_once = batch->attempt < UNSURE_AT_ONCE;
-    int64_t delay_ms = 0;
-
-    if (policy.first_ms > UNSURE_FIRST_MS) {
-        policy.first_ms = UNSURE_FIRST_MS;
-    }
-    if (is_at_once) {
-        policy.give_up_ms = 0; /* old for other reasons than this one */
-    }
-    delay_ms =
-        retry_delay_ms(&policy, batch->attempt + 1, age_ms, 0, drand48());
-    if (delay_ms == RETRY_GIVE_UP) {
-        return;
-    }
-    requeue(l, is_at_once ? 0 : delay_ms, true);
-}
-
-/* The letter's outcome is in place: what follows from it. */
-static void judge(struct worker *w, struct letter *l)
-{
-    switch (l->outcome.verdict) {
-    case VERDICT_DEFERRED: retry_later(w, l); break;
-    case VERDICT_UNSURE:
-        if (w->settings->unsure == UNSURE_RESEND) {
-            resend_unsure(w, l);
-        }
-        break;
-    case VERDICT_NONE:
-    case VERDICT_SENT:
-    case VERDICT_FAILED:
-    case VERDICT_SKIPPED:
-    case VERDICT_RESENT: break;
-    }
-    stats_count(&w->stats, l->outcome.verdict);
-    l->batch->open_count--;
-    settle_if_complete(w, l->batch);
-}
-
-static void judge_as(struct worker *w, struct letter *l, enum verdict verdict,
-                     struct span reason)
-{
-    l->outcome = (struct outcome){.verdict = verdict, .text = reason};
-    judge(w, l);
-}
+enum { BUDGET_WAIT_MS = 1000 };
 
 /* ---- the queue of letters that wait ------------------------------------ */
 
@@ -161,7 +58,7 @@ void letters_take(struct worker *w, struct batch *batch)
         if (l->outcome.verdict != VERDICT_NONE) {
             bool is_last = batch->open_count == 1;
 
-            judge(w, l);
+            letter_judge(w, l);
             if (is_last) {
                 return;
             }
@@ -186,17 +83,19 @@ static bool is_judged_here(struct worker *w, struct letter *l)
 {
     if (l->batch->is_lost) {
         /* Another worker sends it; if not so, settling queues it again. */
-        requeue(l, 0, false);
-        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+        letter_requeue(l, 0, false);
+        letter_judge_as(w, l, VERDICT_NONE, SPAN_NONE);
     } else if (l->recipient == NULL) {
-        judge_as(w, l, VERDICT_SKIPPED, SPAN_LIT("no such recipient any more"));
+        letter_judge_as(w, l, VERDICT_SKIPPED,
+                        SPAN_LIT("no such recipient any more"));
     } else if (!l->recipient->is_active) {
-        judge_as(w, l, VERDICT_SKIPPED, SPAN_LIT("recipient is inactive"));
+        letter_judge_as(w, l, VERDICT_SKIPPED,
+                        SPAN_LIT("recipient is inactive"));
     } else if (l->recipient->suppressed.len > 0) {
-        judge_as(w, l, VERDICT_SKIPPED, l->recipient->suppressed);
+        letter_judge_as(w, l, VERDICT_SKIPPED, l->recipient->suppressed);
     } else if (is_beyond_budget(l)) {
-        requeue(l, BUDGET_WAIT_MS, false);
-        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+        letter_requeue(l, BUDGET_WAIT_MS, false);
+        letter_judge_as(w, l, VERDICT_NONE, SPAN_NONE);
     } else {
         return false;
     }
@@ -252,17 +151,17 @@ static bool compose(struct worker *w, struct letter *l, struct buf *content)
         case COMPOSE_NO_EVENTS:
             buf_truncate(content, before);
             log_poison(l);
-            judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+            letter_judge_as(w, l, VERDICT_NONE, SPAN_NONE);
             return false;
         case COMPOSE_ADDRESS:
             buf_truncate(content, before);
-            judge_as(w, l, VERDICT_FAILED, l->outcome.text);
+            letter_judge_as(w, l, VERDICT_FAILED, l->outcome.text);
             return false;
         case COMPOSE_NO_ROOM:
             buf_truncate(content, before);
-            judge_as(w, l, VERDICT_FAILED,
-                     SPAN_LIT("the letter, once encoded, is larger than "
-                              "mail.letter_max"));
+            letter_judge_as(w, l, VERDICT_FAILED,
+                            SPAN_LIT("the letter, once encoded, is larger than "
+                                     "mail.letter_max"));
             return false;
         }
     }
@@ -314,8 +213,9 @@ static enum pool_next on_next(void *ctx, struct parcel *out,
         };
         if (!address(l, out)) {
             buf_truncate(content, before);
-            judge_as(w, l, VERDICT_FAILED,
-                     SPAN_LIT("the address cannot be put into an envelope"));
+            letter_judge_as(
+                w, l, VERDICT_FAILED,
+                SPAN_LIT("the address cannot be put into an envelope"));
             continue;
         }
         w->begun_count++;
@@ -344,8 +244,8 @@ static void on_returned(void *ctx, void *letter)
         journal_returned(l->batch->record, letter_index(l));
     }
     if (w->state >= WORKER_STOPPING) {
-        requeue(l, 0, false);
-        judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+        letter_requeue(l, 0, false);
+        letter_judge_as(w, l, VERDICT_NONE, SPAN_NONE);
         return;
     }
     list_prepend(&w->waiting[l->batch->urgency], &l->node);
@@ -382,7 +282,7 @@ static void on_done(void *ctx, void *letter, const struct outcome *outcome,
                  (long long)l->events[0]->id, outcome->code,
                  SPAN_ARG(outcome->text));
     }
-    judge(w, l);
+    letter_judge(w, l);
 }
 
 static void on_alarm(void *ctx, const struct relay *relay,
@@ -457,8 +357,8 @@ void letters_put_back(struct worker *w)
                 bool is_last = batch->open_count == 1;
 
                 forget_waiting(w, l);
-                requeue(l, 0, false);
-                judge_as(w, l, VERDICT_NONE, SPAN_NONE);
+                letter_requeue(l, 0, false);
+                letter_judge_as(w, l, VERDICT_NONE, SPAN_NONE);
                 if (is_last) {
                     break; /* the batch is being settled */
                 }
