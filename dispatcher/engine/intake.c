@@ -11,6 +11,7 @@
  * CLAIMING when somebody else has moved the cursor; from any state to AWAY
  * when the database is lost; with runs_once every way ends in OVER.
  * intake_enter() is the only door: leaving a state ends what was under way.
+ * What is done about failures is in intake_trouble.c.
  */
 #include "engine/intake.h"
 
@@ -18,19 +19,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "engine/intake_event.h"
 #include "engine/intake_inner.h"
 #include "engine/intake_step.h"
 
 enum {
-    FIRST_REST_MS = 1000,
-    LONGEST_REST_MS = 60000,
     STANDBY_MS = 1000,
     STANDBY_ONCE_MS = 200, /* what was killed may hold the lock a moment */
     STANDBY_TRIES = 10,
     HOLD_PAUSE_MS = 1000, /* at busy times: an answer a second, not an event */
-    TROUBLE_PERIODS = 10,
 };
 
 static const char *const state_names[] = {
@@ -55,11 +52,6 @@ void intake_enter(struct intake *i, enum intake_state state)
     i->state = state;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void end(struct intake *i, enum intake_end end)
 {
     intake_enter(i, INTAKE_OVER);
@@ -68,7 +60,7 @@ static void end(struct intake *i, enum intake_end end)
     }
 }
 
-static void wait_in(struct intake *i, enum intake_state state, int64_t ms)
+void intake_wait(struct intake *i, enum intake_state state, int64_t ms)
 {
     intake_enter(i, state);
     ev_now_update(i->loop); /* what has been done may have taken its time */
@@ -83,77 +75,7 @@ static void claim(struct intake *i)
     cursor_claim(i->cursor);
 }
 
-/* ---- what goes wrong ----------------------------------------------------- */
-
-/* After a failure: ever longer, but not much longer than usual. */
-static void rest(struct intake *i)
-{
-    int64_t first_ms = least(i->settings.every_ms, FIRST_REST_MS);
-    int64_t longest_ms = i->settings.every_ms > LONGEST_REST_MS
-                             ? i->settings.every_ms
-                             : LONGEST_REST_MS;
-    int doublings = i->failures < 16 ? i->failures - 1 : 15;
-
-    if (i->settings.runs_once) {
-        intake_enter(i, INTAKE_RESTING); /* until the failure is noted */
-    } else {
-        wait_in(i, INTAKE_RESTING, least(first_ms << doublings, longest_ms));
-    }
-}
-
-static void count_failure(struct intake *i)
-{
-    if (i->failures++ == 0) {
-        i->failing_ms = clock_monotonic_ms();
-    }
-    i->counts.failures++;
-    i->may_hold = false;
-}
-
-static void tell_trouble(struct intake *i, const char *why)
-{
-    int64_t ms = clock_monotonic_ms() - i->failing_ms;
-
-    if (i->hooks.on_trouble != NULL &&
-        (i->settings.runs_once ||
-         ms >= (int64_t)i->settings.every_ms * TROUBLE_PERIODS)) {
-        i->is_well = false;
-        i->hooks.on_trouble(i->ctx, why);
-    }
-}
-
-static void tell_well(struct intake *i)
-{
-    i->failures = 0;
-    if (!i->is_well && i->hooks.on_recovered != NULL) {
-        i->hooks.on_recovered(i->ctx);
-    }
-    i->is_well = true;
-}
-
-/* A failure that was counted and logged: tells of it, and rests or ends. */
-static void suffer(struct intake *i, const char *why)
-{
-    tell_trouble(i, why);
-    rest(i);
-    cursor_note_failure(i->cursor, why);
-}
-
-void intake_fail(struct intake *i, const char *why)
-{
-    struct buf words; /* the server's may be cut within a character */
-
-    buf_init(&words, 0);
-    utf8_repair(&words, span_of(why));
-    count_failure(i);
-    log_warn("nothing was fetched",
-             "source=%s cursor=%lld failures=%d "
-             "why=\"%s\"",
-             i->settings.source, (long long)i->next, i->failures,
-             buf_cstr(&words));
-    suffer(i, buf_cstr(&words));
-    buf_release(&words);
-}
+/* ---- what the database tells --------------------------------------------- */
 
 static void on_noted(void *ctx)
 {
@@ -166,13 +88,7 @@ static void on_noted(void *ctx)
 
 static void on_failed(void *ctx, const char *why)
 {
-    struct intake *i = ctx;
-
-    count_failure(i);
-    log_error("what was fetched cannot be kept", "source=%s why=\"%s\"",
-              i->settings.source, why);
-    i->next = 0;
-    suffer(i, why);
+    intake_fail_to_keep(ctx, why);
 }
 
 static void on_lost(void *ctx, const char *why)
@@ -212,8 +128,8 @@ static void stand_by(struct intake *i, struct span owner)
     if (i->settings.runs_once && ++i->standby_tries > STANDBY_TRIES) {
         end(i, INTAKE_TAKEN);
     } else {
-        wait_in(i, INTAKE_STANDING_BY,
-                i->settings.runs_once ? STANDBY_ONCE_MS : STANDBY_MS);
+        intake_wait(i, INTAKE_STANDING_BY,
+                    i->settings.runs_once ? STANDBY_ONCE_MS : STANDBY_MS);
     }
 }
 
@@ -281,17 +197,17 @@ static void go_on(struct intake *i)
 {
     bool has_moved = i->step.next > i->step.from;
     int64_t took_ms = clock_monotonic_ms() - i->began_ms;
-    int64_t pause_ms = least(i->settings.every_ms, HOLD_PAUSE_MS);
+    int64_t pause_ms = intake_least(i->settings.every_ms, HOLD_PAUSE_MS);
 
     if (i->answer.is_limit_reached && has_moved) {
         intake_fetch(i);
     } else if (i->settings.runs_once) {
         end(i, INTAKE_ALL_READ);
     } else if (!i->settings.holds) {
-        wait_in(i, INTAKE_RESTING, i->settings.every_ms - took_ms);
+        intake_wait(i, INTAKE_RESTING, i->settings.every_ms - took_ms);
     } else if (has_moved || i->is_held) {
         i->may_hold = !i->is_held || has_moved;
-        wait_in(i, INTAKE_RESTING, pause_ms);
+        intake_wait(i, INTAKE_RESTING, pause_ms);
     } else {
         i->may_hold = true;
         intake_fetch(i);
@@ -314,7 +230,7 @@ static void on_kept(void *ctx, const struct cursor_kept *kept)
         return;
     }
     i->next = i->step.next;
-    tell_well(i);
+    intake_tell_well(i);
     i->counts.answers++;
     i->counts.events += (uint64_t)kept->events;
     i->counts.gaps += i->step.gap != GAP_NONE;

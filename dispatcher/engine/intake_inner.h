@@ -43,12 +43,17 @@ struct intake {
     struct intake_counts counts;
 };
 
+static inline int64_t intake_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* ---- intake.c ------------------------------------------------------------ */
 
 /* The door: ends what is under way in the state that is left. */
 void intake_enter(struct intake *i, enum intake_state state);
-/* The source has given nothing that can be used: rests, or ends. */
-void intake_fail(struct intake *i, const char *why);
+/* Enters a state that the timer ends. */
+void intake_wait(struct intake *i, enum intake_state state, int64_t ms);
 /* Writes what the last answer brought. */
 void intake_keep(struct intake *i);
 /* The source was never read: begins where the last answer says it ends. */
@@ -58,5 +63,14 @@ void intake_begin_at_end(struct intake *i);
 
 /* From the cursor on; without one, asks where the end is. */
 void intake_fetch(struct intake *i);
+
+/* ---- intake_trouble.c ---------------------------------------------------- */
+
+/* The source has given nothing that can be used: rests, or ends. */
+void intake_fail(struct intake *i, const char *why);
+/* What it gave cannot be kept: likewise. */
+void intake_fail_to_keep(struct intake *i, const char *why);
+/* All is in order, or again. */
+void intake_tell_well(struct intake *i);
 
 #endif
