@@ -23,7 +23,8 @@
 --   held boolean     held letters are due, to be promoted
 --   later_ms bigint  until the clock alone may make something due: the next
 --                    batch or held letter, or one whose lease ends (1000);
---                    10000 at most
+--                    30000 at most: the sign of life, each 10 s, makes the
+--                    worker look anyway
 WITH route AS MATERIALIZED (
   SELECT phase, snap_cur, pg_snapshot_xmax(snap_cur) AS top,
          pg_current_snapshot() AS now
@@ -54,7 +55,7 @@ later AS (
            min(CASE WHEN b.due_at > now() THEN b.due_at
                     ELSE now() + interval '1 s' END),
            (SELECT min(due_at) FROM postbatch.held),
-           now() + interval '10 s')) AS due_at
+           now() + interval '30 s')) AS due_at
     FROM unnest('{1,2,3}'::smallint[]) AS u (urgency)
    CROSS JOIN LATERAL (
          SELECT due_at FROM postbatch.batch

@@ -486,7 +486,7 @@ class ReadingOrder(SqlCase):
     def test_peek_tells_when_the_clock_makes_something_due(self):
         def later_ms():
             return int(self.query("peek", 10)[0][6])
-        self.assertEqual(10000, later_ms())
+        self.assertEqual(30000, later_ms())
         self.sql("INSERT INTO postbatch.held (due_at, recipient_ids,"
                  " event_ids, roles) VALUES"
                  " (now() + interval '6 s', '{1}', '{16}', '{1}')")
