@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/plural.h"
 #include "cmd.h"
 #include "model.h"
 #include "store/admin.h"
@@ -123,6 +124,8 @@ static int run(struct admin *admin, const struct choice *choice)
                                   verdicts_of(choice, verdicts)};
     char done[96];
     int possible = 0;
+    unsigned long long letters = 0;
+    unsigned long long batches = 0;
 
     snprintf(events, sizeof(events), "{%s}",
              choice->event ? choice->event : "");
@@ -143,8 +146,10 @@ static int run(struct admin *admin, const struct choice *choice)
     if (!admin_query(admin, "resend_do", params, 4)) {
         return EX_DATAERR;
     }
-    snprintf(done, sizeof(done), "%s letters queued in %s batches",
-             admin_text(admin, 0, 0), admin_text(admin, 0, 1));
+    letters = strtoull(admin_text(admin, 0, 0), NULL, 10);
+    batches = strtoull(admin_text(admin, 0, 1), NULL, 10);
+    snprintf(done, sizeof(done), "%llu letter%s queued in %llu batch%s",
+             letters, plural_s(letters), batches, plural_es(batches));
     if (!admin_commit(admin)) {
         return EX_UNAVAILABLE;
     }

@@ -12,4 +12,10 @@ static inline const char *plural_s(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
+/* The same of one that takes es: "%zu batch%s". */
+static inline const char *plural_es(uint64_t count)
+{
+    return count == 1 ? "" : "es";
+}
+
 #endif

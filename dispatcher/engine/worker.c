@@ -129,13 +129,13 @@ static void print_summary(const struct worker *w)
                 (unsigned long long)c->steps, plural_s(c->steps),
                 (double)c->events / (double)steps,
                 (unsigned long long)c->letters, plural_s(c->letters),
-                (unsigned long long)c->batches, c->batches == 1 ? "" : "es");
+                (unsigned long long)c->batches, plural_es(c->batches));
     }
     fprintf(stderr, "  %llu letter%s sent, %llu batch%s settled\n",
             (unsigned long long)w->stats.verdicts[VERDICT_SENT],
             plural_s(w->stats.verdicts[VERDICT_SENT]),
             (unsigned long long)w->stats.batches_settled,
-            w->stats.batches_settled == 1 ? "" : "es");
+            plural_es(w->stats.batches_settled));
 }
 
 static void worker_release(struct worker *w)

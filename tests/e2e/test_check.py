@@ -249,8 +249,14 @@ class Files(FileCase):
     def test_a_long_subject(self):
         self.write("{{project}} " + "x" * 70, "obs", "BuildFail",
                    "subject.mustache")
+        found = self.look("--offline")
+        self.assertTrue(self.find(found, severity="warning",
+                                  part="subject of more than 78"))
+
+    def test_one_warning_is_no_plural(self):
+        self.change("BuildFail", frequncy="daily")
         said, found = self.check("--offline")
-        self.one(found, severity="warning", part="subject of more than 78")
+        self.one(found, severity="warning", nearest="frequency")
         self.assertIn("0 errors, 1 warning\n", said)
 
     def test_a_role_of_the_operator(self):

@@ -193,7 +193,7 @@ class TwoAtOnce(harness.DispatchCase):
         said = self.together("resend", "--event", event, "--yes")
         self.assertEqual(sorted(line.splitlines()[-1] for line in said),
                          ["0 letters queued in 0 batches",
-                          "1 letters queued in 1 batches"])
+                          "1 letter queued in 1 batch"])
         self.assertEqual(self.number("SELECT sum(n) FROM postbatch.batch"), 1)
         self.assertEqual(self.verdicts()["resent"], 1)
 

@@ -89,7 +89,7 @@ class Resend(harness.DispatchCase):
         self.assertIn("1 to send again",
                       self.resend("--event", event, "--dry-run"))
         self.assertEqual(self.state(), before)
-        self.assertIn("1 letters queued",
+        self.assertIn("1 letter queued",
                       self.resend("--event", event, "--yes"))
         self.assertIn("0 to send again",
                       self.resend("--event", event, "--yes"))
@@ -102,7 +102,7 @@ class Resend(harness.DispatchCase):
     def test_letters_to_one_recipient(self):
         self.mend_relay()
         for who in ("u7", "u8@example.org", "9"):
-            self.assertIn("1 letters queued",
+            self.assertIn("1 letter queued",
                           self.resend("--recipient", who, "--yes"))
         self.run_once()
         self.assertEqual({row[3] for row in self.sink.arrivals()},
@@ -137,7 +137,7 @@ class ResendGathered(harness.DispatchCase):
             self.emit("Gathered", {"recipient": 1, "subject": str(n)})
         self.run_once()
         done = self.dispatcher.must("resend", "--recipient", "u1", "--yes")
-        self.assertIn("1 letters queued", done.stdout)
+        self.assertIn("1 letter queued", done.stdout)
         self.run_once()
         first, second = self.sink.mails()
         self.assertEqual((first["Subject"], second["Subject"]), ("4", "4"))

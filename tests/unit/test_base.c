@@ -206,6 +206,9 @@ static void only_one_is_singular(void **state)
     assert_string_equal(plural_s(1), "");
     assert_string_equal(plural_s(2), "s");
     assert_string_equal(plural_s(UINT64_MAX), "s");
+    assert_string_equal(plural_es(0), "es");
+    assert_string_equal(plural_es(1), "");
+    assert_string_equal(plural_es(2), "es");
 }
 
 int main(void)
