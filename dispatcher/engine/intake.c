@@ -24,7 +24,7 @@
 #include "engine/intake_step.h"
 
 enum {
-    STANDBY_MS = 1000,
+    STANDBY_MS = 5000,     /* or one period, where that is less */
     STANDBY_ONCE_MS = 200, /* what was killed may hold the lock a moment */
     STANDBY_TRIES = 10,
     HOLD_PAUSE_MS = 1000, /* at busy times: an answer a second, not an event */
@@ -129,7 +129,9 @@ static void stand_by(struct intake *i, struct span owner)
         end(i, INTAKE_TAKEN);
     } else {
         intake_wait(i, INTAKE_STANDING_BY,
-                    i->settings.runs_once ? STANDBY_ONCE_MS : STANDBY_MS);
+                    i->settings.runs_once
+                        ? STANDBY_ONCE_MS
+                        : intake_least(i->settings.every_ms, STANDBY_MS));
     }
 }
 

@@ -448,6 +448,26 @@ class Two(IntakeCase):
         wait_for(lambda: self.count() == 1, "the second to take over")
         self.assertIsNone(second.poll())
 
+    def test_who_stands_by_seldom_asks(self):
+        self.begin()
+        self.start("--block")
+        wait_for(lambda: self.backend.held == 1, "the first")
+        self.dispatcher.settings["intake.every"] = "1m"
+        self.dispatcher.write_config()
+        second = self.start()
+        asked = ("SELECT date_part('epoch', query_start)"
+                 "  FROM pg_stat_activity"
+                 " WHERE datname = current_database()"
+                 "   AND application_name = 'postbatch intake'"
+                 "   AND query LIKE '%pg_try_advisory_lock%'"
+                 " ORDER BY backend_start DESC LIMIT 1")
+        wait_for(lambda: "another process fetches" in self.read_log(),
+                 "the second to stand by")
+        before = float(self.value(asked))
+        wait_for(lambda: float(self.value(asked)) != before, "another try")
+        self.assertGreater(float(self.value(asked)) - before, 4)
+        self.assertIsNone(second.poll())
+
     def test_a_cursor_that_was_moved(self):
         """Whatever the lock says: who comes second writes nothing."""
         self.begin()
