@@ -134,9 +134,8 @@ static void tell_status(struct service *s, int ready)
         waiting += s->rows[i].waiting;
     }
     snprintf(status, sizeof(status),
-             "%d of %d worker%s ready, %llu letter%s sent, %llu in hand", ready,
-             s->worker_count, plural_s((uint64_t)s->worker_count),
-             (unsigned long long)sent, plural_s(sent),
+             "%d of %d workers ready, %llu letter%s sent, %llu in hand", ready,
+             s->worker_count, (unsigned long long)sent, plural_s(sent),
              (unsigned long long)waiting);
     if (strcmp(status, s->status) != 0) {
         memcpy(s->status, status, sizeof(status));
