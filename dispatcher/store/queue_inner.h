@@ -78,6 +78,18 @@ struct queue {
 void queue_forget(struct queue *q, struct batch *batch);
 /* The text of sql/queries/NAME.sql; its address is its identity. */
 const char *queue_sql(const char *name);
+/* Tells the hooks, once a time, when there is an id and both connections. */
+void queue_tell_ready(struct queue *q);
+
+/* ---- queue_worker.c ---------------------------------------------------- */
+
+/* Asks for an id; queue_tell_ready follows. */
+void queue_register(struct queue *q);
+/* Tells the other workers, and hears of them. False when the connection is
+ * lost. */
+bool queue_say_alive(struct queue *q);
+/* Lets go of all batches of a worker but those that this one holds. */
+bool queue_give_back_rest(struct queue *q, int64_t worker_id);
 
 /* ---- queue_lease.c ----------------------------------------------------- */
 
