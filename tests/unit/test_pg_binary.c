@@ -305,41 +305,6 @@ static void test_a_null_array(void **state)
     PQclear(r);
 }
 
-/* ---- errors -------------------------------------------------------------- */
-
-static void test_sqlstate(void **state)
-{
-    static const struct {
-        const char *error;
-        const char *state;
-        bool is_passing;
-    } cases[] = {
-        {"ERROR:  deadlock detected (SQLSTATE 40P01)", "40P01)", true},
-        {"ERROR:  canceling statement due to lock timeout (SQLSTATE 55P03)",
-         "55P03)", true},
-        {"FATAL:  terminating connection (SQLSTATE 57P01)", "57P01)", true},
-        /* Fewer events may help it. */
-        {"ERROR:  canceling statement due to statement timeout "
-         "(SQLSTATE 57014)",
-         "57014)", false},
-        {"ERROR:  division by zero (SQLSTATE 22012)", "22012)", false},
-        /* What a payload says does not count. */
-        {"ERROR:  invalid input: \"x (SQLSTATE 53100)\" (SQLSTATE 22P02)",
-         "22P02)", false},
-        {"ERROR:  relation \"(SQLSTATE 40P01)\" (SQLSTATE 42P01)", "42P01)",
-         false},
-        {"connection closed", "", false},
-        {"", "", false},
-        {"(SQLSTATE 40P01)", "", false},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        assert_string_equal(pg_sqlstate(cases[i].error), cases[i].state);
-        assert_int_equal(pg_is_passing(cases[i].error), cases[i].is_passing);
-    }
-}
-
 /* ---- without memory ------------------------------------------------------ */
 
 /* An array that did not find memory says so, whichever allocation failed. */
@@ -379,7 +344,6 @@ int main(void)
         cmocka_unit_test(test_array_there_and_back),
         cmocka_unit_test(test_arrays_of_another_shape),
         cmocka_unit_test(test_a_null_array),
-        cmocka_unit_test(test_sqlstate),
         cmocka_unit_test(test_torture),
     };
 
