@@ -73,7 +73,8 @@ SELECT route.phase <> 2
           SELECT FROM pg_snapshot_xip(route.snap_cur) AS x
            CROSS JOIN LATERAL (
                  SELECT FROM postbatch.event
-                  WHERE xid = x ORDER BY xid, id LIMIT 1) AS e
+                  WHERE xid >= x AND xid <= x  -- "=": see route.sql
+                  ORDER BY xid, id LIMIT 1) AS e
            WHERE pg_visible_in_snapshot(x, route.now)) AS route,
        EXISTS (SELECT FROM postbatch.fanout WHERE NOT done) AS fanout,
        (SELECT count(*) FROM due) AS due,

@@ -50,6 +50,9 @@ event AS (
   -- The branches of UNION ALL run one after the other, each in the order of
   -- (xid, id). The path '{}' leads to the whole payload: what is stored
   -- compressed is so decompressed once, and not by every expression below.
+  -- Of a straggler's events, xid is bounded on both sides: "xid = x" would
+  -- let the order be that of id alone, and a planner that has seen a leaf with
+  -- one xid would read all of that leaf, by the index over id, for each.
   SELECT 0 AS phase, e.*
     FROM here
    CROSS JOIN LATERAL (
@@ -60,7 +63,7 @@ event AS (
    CROSS JOIN LATERAL (
          SELECT xid, id, type, payload #> '{}' AS payload, created_at, urgency
            FROM postbatch.event
-          WHERE xid = straggler.x
+          WHERE xid >= straggler.x AND xid <= straggler.x
             AND (xid, id) > (here.pos_xid, here.pos_id)
           ORDER BY xid, id LIMIT $1::int) AS e
   UNION ALL

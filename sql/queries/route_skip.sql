@@ -37,7 +37,7 @@ event AS MATERIALIZED (
    CROSS JOIN LATERAL (
          SELECT xid, id, type, payload, created_at, urgency
            FROM postbatch.event
-          WHERE xid = straggler.x
+          WHERE xid >= straggler.x AND xid <= straggler.x  -- as in route.sql
             AND (xid, id) > (here.pos_xid, here.pos_id)
           ORDER BY xid, id LIMIT 1) AS e
   UNION ALL

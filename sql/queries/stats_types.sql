@@ -36,8 +36,9 @@ late AS MATERIALIZED (
                                            ELSE snap_cur END) AS x
    CROSS JOIN LATERAL (
          SELECT id, type, urgency, created_at FROM postbatch.event
-          WHERE xid = x AND (route.phase <> 0
-                             OR (xid, id) > (route.pos_xid, route.pos_id))
+          WHERE xid >= x AND xid <= x  -- "=": see route.sql
+            AND (route.phase <> 0
+                 OR (xid, id) > (route.pos_xid, route.pos_id))
           ORDER BY xid, id LIMIT $1::int) AS e
    LIMIT $1::int
 ),

@@ -514,6 +514,24 @@ class ReadingOrder(SqlCase):
                         "\n".join(plan))
         self.assertNotIn("Bitmap", "\n".join(plan))
 
+    def test_a_straggler_does_not_read_its_leaf(self):
+        """Where all events of a leaf came in one transaction and the planner
+        knows it."""
+        self.contracts({"name": "x"})
+        self.sql("INSERT INTO postbatch.event (type, payload)"
+                 " SELECT 'x', '{}' FROM generate_series(1, 20000);"
+                 "ANALYZE postbatch.event")
+        for name in ("route", "route_skip", "peek", "stats", "stats_types"):
+            text = read("queries", name + ".sql")
+            count = max(map(int, re.findall(r"\$(\d)", text)), default=0)
+            plan = "\n".join(row[0] for row in self.sql(
+                "%s PREPARE q AS %s; EXPLAIN (COSTS off) EXECUTE q%s" %
+                (PINS, text, count and "(%s)" % ",".join(["1"] * count)
+                 or "")))
+            with self.subTest(name):
+                self.assertNotRegex(plan, r"Filter: .*\bxid >?= ", plan)
+        self.sql("TRUNCATE postbatch.event; ANALYZE postbatch.event")
+
 
 class Soak(SqlCase):
     """Sixteen writers with rollbacks, savepoints and transactions held for a
