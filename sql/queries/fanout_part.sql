@@ -2,7 +2,6 @@
 -- role_part.sql, but each role gives its next recipients in the order of
 -- their ids, and no more than a step needs. From an index over (what the role
 -- looks for, recipient id) that costs the same on the first step and the last.
-UNION ALL
 (WITH pass AS NOT MATERIALIZED (SELECT p.event_id, p.type, p.payload)
  SELECT {role_id}::smallint AS role_id, x.recipient_id
    FROM (

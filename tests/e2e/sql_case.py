@@ -27,15 +27,31 @@ def migrations():
 
 def compose(name, roles):
     """A statement completed with roles: {role name: role id} or, for a role
-    of the test's own, {SQL text: role id}."""
-    part = "fanout_part" if name == "fanout_step" else "role_part"
-    parts = ""
-    for role, role_id in roles.items():
+    of the test's own, {SQL text: role id}; as dispatcher/store/route_text.c
+    does it."""
+    def part(role, role_id):
         text = role if "SELECT" in role else read("roles", role + ".sql")
-        parts += (read("queries", part + ".sql")
-                  .replace("{role_id}", str(role_id))
-                  .replace("--{role}\n", text + "\n"))
-    return read("queries", name + ".sql").replace("--{roles}\n", parts)
+        return (read("queries", "fanout_part.sql" if name == "fanout_step"
+                     else "role_part.sql")
+                .replace("{role_id}", str(role_id))
+                .replace("{role_byte}", "%02x" % min(role_id, 255))
+                .replace("{role_bit}", str(1 << min(role_id, 62)))
+                .replace("--{role}\n", text + "\n"))
+
+    def group(some):
+        bits = sum({1 << min(role_id, 62) for _, role_id in some})
+        return (read("queries", "group_part.sql")
+                .replace("{role_bits}", str(bits))
+                .replace("--{roles}\n", "UNION ALL\n".join(
+                    part(*role) for role in some)))
+
+    roles = list(roles.items())
+    if name == "fanout_step" or len(roles) <= 8:
+        branches = [part(*role) for role in roles]
+    else:
+        branches = [group(roles[i:i + 6]) for i in range(0, len(roles), 6)]
+    return read("queries", name + ".sql").replace(
+        "--{roles}\n", "".join("UNION ALL\n" + b for b in branches))
 
 
 def literal(value):

@@ -34,6 +34,7 @@ class WhoGetsMail(SqlCase):
         for payload in ({"recipient": 1}, {"recipient": "u2"},
                         {"recipients": [3, "u4", 3, None, {}, "nobody"]},
                         {"recipient": 10 ** 30}, {"recipient": {"a": 1}},
+                        {"recipient": 5.0}, {"recipient": 6.5},
                         {"recipient": None}, {"recipients": "u5"}, {}):
             self.emit("notice", payload)
         self.route()
@@ -73,6 +74,40 @@ class WhoGetsMail(SqlCase):
                        {"name": "y", "roles": [{"name": "addressee"}]})
         self.emit("x", {"recipient": 1})
         self.assertEqual(0, self.route()["letters"])
+
+    def test_many_roles_and_high_numbers(self):
+        """Each role of number i finds the recipients i and 1000."""
+        numbers = [*range(1, 11), 61, 62, 63, 254, 255, 256, 300, 1023]
+        contracts = {"a": [300, 62], "b": [63], "c": [256, 255, 3],
+                     "d": [254, 61], "e": numbers, "f": numbers[::-1],
+                     "g": [], "h": [1023], "i": [255, 1, 10]}
+        self.contracts(*({"name": name} for name in contracts))
+        for name, ids in contracts.items():
+            self.sql("UPDATE postbatch.event_type SET role_ids = '{%s}',"
+                     " role_names = '{%s}', role_frequencies = '{%s}'"
+                     " WHERE name = '%s'" % (
+                         ",".join(map(str, ids)),
+                         ",".join("r%d" % i for i in ids),
+                         ",".join("off" if i in (10, 256) else "instant"
+                                  for i in ids), name))
+        text = compose("route", {
+            "SELECT pass.event_id, r::bigint AS recipient_id"
+            " FROM pass, unnest('{%d,1000}'::int[]) AS r" % i: i
+            for i in numbers})
+        for name in contracts:
+            self.emit(name, {})
+        self.assertEqual(len(contracts), self.step(text=text)["events"])
+        won = self.sql("SELECT e.type, r, role FROM postbatch.batch AS b,"
+                       " unnest(recipient_ids, event_ids, roles)"
+                       " AS p (r, e_id, role)"
+                       " JOIN postbatch.event AS e ON e.id = e_id")
+        asked = {name: [i for i in ids if i not in (10, 256)]
+                 for name, ids in contracts.items()}
+        self.assertEqual(
+            sorted([[name, str(i), str(i)]
+                    for name, ids in asked.items() for i in ids] +
+                   [[name, "1000", str(ids[0])]
+                    for name, ids in asked.items() if ids]), sorted(won))
 
     def test_off_for_one_role_leaves_the_other(self):
         self.contracts({"name": "x", "roles": [{"name": "subscriber"},

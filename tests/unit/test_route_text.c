@@ -35,8 +35,7 @@ static void test_no_roles(void **state)
     (void)state;
     assert_non_null(text);
     assert_int_equal(count_of(text, "--{roles}"), 0);
-    assert_int_equal(count_of(text, "::smallint AS role_id, x.recipient_id"),
-                     0);
+    assert_int_equal(count_of(text, "(WITH pass AS"), 0);
     mem_free(text);
 }
 
@@ -71,6 +70,43 @@ static void test_each_role_has_its_number(void **state)
     }
 }
 
+/* Where there are many, each stands once in a group that has its bit. */
+static void test_many_roles_stand_in_groups(void **state)
+{
+    struct route_role roles[14];
+    int ids[COUNT_OF(roles)];
+    char name[] = "any";
+    char *text = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        roles[i] = (struct route_role){
+            name, mem_printf("SELECT 'role %d.'\n", (int)i), NULL};
+        ids[i] = (int)i + 1;
+    }
+    ids[12] = 62;
+    ids[13] = 300;
+    text = route_compose("route", roles, ids, 8);
+    assert_int_equal(count_of(text, "OFFSET 0) AS g\n"), 0);
+    mem_free(text);
+
+    text = route_compose("route", roles, ids, COUNT_OF(roles));
+    assert_int_equal(count_of(text, "OFFSET 0) AS g\n"), 3);
+    assert_int_equal(count_of(text, "& 126 <> 0"), 1);
+    assert_int_equal(count_of(text, "& 8064 <> 0"), 1);
+    /* The last two share a bit: theirs and that of their group. */
+    assert_int_equal(count_of(text, "& 4611686018427387904 <> 0"), 3);
+    assert_int_equal(count_of(text, "'\\x0c'"), 1);
+    assert_int_equal(count_of(text, "'\\x3e'"), 1);
+    assert_int_equal(count_of(text, "'\\xff'"), 1);
+    assert_int_equal(count_of(text, "{role"), 0);
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        assert_int_equal(count_of(text, roles[i].sql), 1);
+        mem_free(roles[i].sql);
+    }
+    mem_free(text);
+}
+
 /* A role's own text stands as it was written, whatever it holds. */
 static void test_a_role_is_never_looked_into(void **state)
 {
@@ -94,8 +130,7 @@ static void test_a_role_is_never_looked_into(void **state)
         assert_int_equal(count_of(text, hostile[i]), 1);
         mem_free(roles[i].sql);
     }
-    assert_int_equal(count_of(text, "::smallint AS role_id, x.recipient_id"),
-                     COUNT_OF(hostile));
+    assert_int_equal(count_of(text, "(WITH pass AS"), COUNT_OF(hostile));
     mem_free(text);
 }
 
@@ -257,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_roles),
         cmocka_unit_test(test_each_role_has_its_number),
+        cmocka_unit_test(test_many_roles_stand_in_groups),
         cmocka_unit_test(test_a_role_is_never_looked_into),
         cmocka_unit_test(test_keys_that_roles_read),
         cmocka_unit_test_setup_teardown(test_files, make_folder, remove_folder),
