@@ -13,12 +13,23 @@ CREATE FUNCTION postbatch.role_order(role_ids smallint[]) RETURNS bytea
                                    ORDER BY nth), '')
           FROM unnest(role_ids) WITH ORDINALITY AS r (id, nth) $$;
 
+-- What queries/route.sql carries with each pair, as one number: how long a
+-- type gathers, in milliseconds, above 32 bits; how many events it puts into
+-- one letter beyond the first, above one bit; 1 when it is logged.
+CREATE FUNCTION postbatch.terms(window_ms int, gather_max int, is_logged boolean)
+  RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  AS $$ SELECT (window_ms::bigint << 32) | ((gather_max - 1)::bigint << 1)
+               | is_logged::int::bigint $$;
+
 -- For queries/role_part.sql. To look into an array costs 350 instructions to
 -- find out that it does not hold a role, and 1,070 to find where it does.
 ALTER TABLE postbatch.event_type
   ADD role_mask  bigint NOT NULL
       GENERATED ALWAYS AS (postbatch.role_mask(role_ids)) STORED,
   ADD role_order bytea  NOT NULL
-      GENERATED ALWAYS AS (postbatch.role_order(role_ids)) STORED;
+      GENERATED ALWAYS AS (postbatch.role_order(role_ids)) STORED,
+  ADD terms      bigint NOT NULL
+      GENERATED ALWAYS AS (postbatch.terms(window_ms, gather_max,
+                                           log_project IS NOT NULL)) STORED;
 
 SELECT postbatch.grant_rights();

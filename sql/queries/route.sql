@@ -89,8 +89,12 @@ pair AS MATERIALIZED (
   -- recipient who does not want the mail has the frequency 'off' or none. Each
   -- EXISTS without a reference to the pair is asked once a step: where there
   -- is nothing to look up, nothing is.
-  SELECT p.event_id, p.xid, x.recipient_id, p.urgency, p.type_id, x.role_id,
-         x.place, p.gather_max, p.window_ms, p.is_logged,
+  --
+  -- A column costs 300 to 400 instructions a row, as rows are written twice
+  -- and read four times. So "rank" is the role and, above its 16 bits, the
+  -- place of the role in the contract; postbatch.terms() tells of "terms".
+  SELECT p.event_id, p.xid, x.recipient_id, p.urgency, p.type_id,
+         (x.place << 16) | x.role_id AS rank, p.terms,
          CASE WHEN x.recipient_id IS NOT NULL
                AND x.recipient_id IS DISTINCT FROM p.originator_id
                AND (NOT EXISTS (SELECT FROM postbatch.recipient
@@ -128,10 +132,9 @@ pair AS MATERIALIZED (
           -- mailed.
           SELECT e.xid, e.id AS event_id, e.type, e.payload,
                  coalesce(e.urgency, t.urgency) AS urgency,
-                 t.id AS type_id, t.mailable, t.gather_max, t.window_ms,
+                 t.id AS type_id, t.mailable, t.terms,
                  t.role_ids, t.role_names, t.role_frequencies,
                  t.role_order, t.role_mask AS all_roles,
-                 t.log_project IS NOT NULL AS is_logged,
                  CASE WHEN e.payload ->> t.originator_key IS NOT NULL
                       THEN (SELECT r.id FROM postbatch.recipient AS r
                              WHERE r.key = e.payload ->> t.originator_key)
@@ -170,8 +173,8 @@ tally AS MATERIALIZED (
          count(*) < greatest($2::int, $3::int + 3) AS is_whole,
          min(urgency)::int AS urgency_from, max(urgency)::int AS urgency_to,
          max(event_id) AS top_id, count(reason) > 0 AS has_poison,
-         max(gather_max) > 1 AS has_gather,
-         bool_or(is_logged) AS has_log,
+         bit_or(terms) & 4294967294 > 0 AS has_gather,
+         bit_or(terms) & 1 > 0 AS has_log,
          -- Looked for only where anybody or any type could want it.
          CASE WHEN EXISTS (
                    SELECT FROM postbatch.preference
@@ -180,7 +183,7 @@ tally AS MATERIALIZED (
                    SELECT FROM postbatch.event_type
                     WHERE window_ms > 0 OR role_frequencies
                           && '{hourly,daily,weekly}')
-              THEN (SELECT bool_or(window_ms > 0
+              THEN (SELECT bool_or(terms >> 32 > 0
                                    OR frequency NOT IN ('instant', 'off'))
                       FROM pair)
          END AS has_later
@@ -199,21 +202,22 @@ giant AS MATERIALIZED (
   SELECT array_agg(g.event_id) AS event_ids
     FROM (SELECT event_id FROM pair
            WHERE (SELECT rows FROM tally) > $3::int
-           GROUP BY event_id HAVING count(role_id) > $3::int) AS g
+           GROUP BY event_id HAVING count(rank) > $3::int) AS g
    WHERE g.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
 ),
 wanted AS NOT MATERIALIZED (
   -- One pair for each recipient and event: of the roles by which the
   -- recipient wants it, the first in the order of the contract.
   SELECT DISTINCT ON (p.urgency, p.recipient_id, p.type_id, p.event_id)
-         p.urgency, p.recipient_id, p.type_id, p.event_id, p.gather_max,
-         p.role_id, p.frequency, p.window_ms
+         p.urgency, p.recipient_id, p.type_id, p.event_id, p.rank,
+         p.frequency, (p.terms >> 32)::int AS window_ms,
+         ((p.terms & 4294967295) >> 1) + 1 AS gather_max
     FROM pair AS p
    WHERE p.frequency <> 'off'
      AND p.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
      AND (p.event_id = ANY ((SELECT event_ids FROM giant)::bigint[]))
          IS NOT TRUE
-   ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.place
+   ORDER BY p.urgency, p.recipient_id, p.type_id, p.event_id, p.rank
 ),
 plain AS MATERIALIZED (
   -- A letter a pair: the batches are slices of these. One urgency after the
@@ -226,7 +230,7 @@ plain AS MATERIALIZED (
    CROSS JOIN LATERAL (
          SELECT count(*) AS n, array_agg(recipient_id) AS recipient_ids,
                 array_agg(event_id) AS event_ids,
-                array_agg(role_id) AS role_ids
+                array_agg((rank & 65535)::smallint) AS role_ids
            FROM (SELECT * FROM wanted
                   ORDER BY recipient_id, type_id, event_id) AS w
           WHERE w.urgency = u.urgency AND w.frequency = 'instant'
@@ -236,7 +240,8 @@ plain AS MATERIALIZED (
 letter AS (
   -- A type that gathers has one letter for up to gather_max events; all
   -- others have gather_max 1.
-  SELECT w.urgency, w.recipient_id, w.event_id, w.role_id,
+  SELECT w.urgency, w.recipient_id, w.event_id,
+         (w.rank & 65535)::smallint AS role_id,
          count(*) FILTER (WHERE (w.nth - 1) % w.gather_max = 0)
            OVER (PARTITION BY w.urgency
                      ORDER BY w.recipient_id, w.type_id, w.event_id
@@ -268,8 +273,8 @@ made AS (
 later AS MATERIALIZED (
   -- What is not to be mailed at once. A pass without any stops at the first
   -- condition.
-  SELECT w.urgency, w.recipient_id, w.type_id, w.event_id, w.role_id,
-         w.frequency, CASE w.frequency WHEN 'instant' THEN w.window_ms
+  SELECT w.urgency, w.recipient_id, w.type_id, w.event_id,
+         (w.rank & 65535)::smallint AS role_id, w.frequency, CASE w.frequency WHEN 'instant' THEN w.window_ms
                            ELSE 0 END AS window_ms,
          CASE w.frequency WHEN 'instant' THEN NULL
               ELSE r.time_zone END AS time_zone
@@ -315,7 +320,7 @@ logged AS MATERIALIZED (
   SELECT l.logged, l.unlogged
     FROM (SELECT array_agg(DISTINCT event_id) AS event_ids
             FROM pair
-           WHERE (SELECT has_log FROM tally) AND is_logged
+           WHERE (SELECT has_log FROM tally) AND terms & 1 = 1
              AND event_id IS DISTINCT FROM (SELECT event_id FROM cut)) AS p
    CROSS JOIN LATERAL postbatch.log_events(p.event_ids) AS l
    WHERE p.event_ids IS NOT NULL
