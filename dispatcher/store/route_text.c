@@ -129,23 +129,10 @@ static void put_group(struct buf *out, const struct route_role *roles,
     buf_release(&group);
 }
 
-/* The branches of the UNION ALL that the template begins. */
-static void put_branches(struct buf *out, bool is_fanout,
-                         const struct route_role *roles, const int *ids,
-                         size_t count)
+/* Appends many roles in groups. */
+static void put_groups(struct buf *out, const struct route_role *roles,
+                       const int *ids, size_t count)
 {
-    if (count == 0) {
-        return;
-    }
-    buf_puts(out, "UNION ALL\n");
-    if (is_fanout) { /* roles give their recipients in the order of the ids */
-        put_parts(out, "queries/fanout_part.sql", roles, ids, count);
-        return;
-    }
-    if (count <= UNGROUPED_ROLES) {
-        put_parts(out, "queries/role_part.sql", roles, ids, count);
-        return;
-    }
     for (size_t i = 0; i < count; i += GROUP_ROLES) {
         size_t left = count - i;
 
@@ -155,6 +142,25 @@ static void put_branches(struct buf *out, bool is_fanout,
         put_group(out, roles + i, ids + i,
                   left < GROUP_ROLES ? left : GROUP_ROLES);
     }
+}
+
+/* Appends what takes the place of the line for roles. What the template has
+ * for the case without any, it closes with a comment's end. */
+static void put_branches(struct buf *out, bool is_fanout,
+                         const struct route_role *roles, const int *ids,
+                         size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    if (is_fanout) { /* roles give their recipients in the order of the ids */
+        put_parts(out, "queries/fanout_part.sql", roles, ids, count);
+    } else if (count > UNGROUPED_ROLES) {
+        put_groups(out, roles, ids, count);
+    } else {
+        put_parts(out, "queries/role_part.sql", roles, ids, count);
+    }
+    buf_puts(out, "/*\n");
 }
 
 char *route_compose(const char *template_name, const struct route_role *roles,

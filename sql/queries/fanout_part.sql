@@ -3,7 +3,7 @@
 -- their ids, and no more than a step needs. From an index over (what the role
 -- looks for, recipient id) that costs the same on the first step and the last.
 (WITH pass AS NOT MATERIALIZED (SELECT p.event_id, p.type, p.payload)
- SELECT {role_id}::smallint AS role_id, x.recipient_id
+ SELECT {role_id}::smallint AS role_id, x.recipient_id::bigint
    FROM (
 --{role}
         ) AS x

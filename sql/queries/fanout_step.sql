@@ -49,9 +49,10 @@ pair AS MATERIALIZED (
          OFFSET 0) AS p
    CROSS JOIN LATERAL (
          SELECT * FROM (
+--{roles}
            SELECT NULL::smallint AS role_id, NULL::bigint AS recipient_id
             WHERE false
---{roles}
+           -- */
          ) AS x
           WHERE x.recipient_id > p.after_recipient
           -- WITH TIES: all roles of the last recipient, or none.

@@ -15,7 +15,7 @@
              THEN position('\x{role_byte}'::bytea IN p.role_order)
              ELSE array_position(p.role_ids, {role_id}::smallint)
         END AS place,
-        x.recipient_id
+        x.recipient_id::bigint
    FROM (SELECT x.recipient_id FROM (
 --{role}
         ) AS x OFFSET 0) AS x

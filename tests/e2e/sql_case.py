@@ -51,7 +51,8 @@ def compose(name, roles):
     else:
         branches = [group(roles[i:i + 6]) for i in range(0, len(roles), 6)]
     return read("queries", name + ".sql").replace(
-        "--{roles}\n", "".join("UNION ALL\n" + b for b in branches))
+        "--{roles}\n", branches and "UNION ALL\n".join(branches) + "/*\n"
+        or "")
 
 
 def literal(value):
