@@ -32,4 +32,41 @@ ALTER TABLE postbatch.event_type
       GENERATED ALWAYS AS (postbatch.terms(window_ms, gather_max,
                                            log_project IS NOT NULL)) STORED;
 
+-- As it was, but for "xid = x": see queries/route.sql, of stragglers.
+CREATE OR REPLACE FUNCTION postbatch.oldest_waiting(OUT event_at timestamptz,
+                                         OUT letter_at timestamptz)
+  LANGUAGE sql STABLE
+  AS $$
+  SELECT (SELECT min(created_at)
+            FROM (SELECT e.created_at
+                    FROM (SELECT CASE phase WHEN 1 THEN pos_xid
+                                   WHEN 2 THEN pg_snapshot_xmax(snap_cur)
+                                   ELSE pg_snapshot_xmax(snap_last) END AS xid,
+                                 CASE phase WHEN 1 THEN pos_id
+                                   ELSE -1 END AS id
+                            FROM postbatch.route) AS pos
+                   CROSS JOIN LATERAL (
+                         SELECT created_at FROM postbatch.event
+                          WHERE (xid, id) > (pos.xid, pos.id)
+                          ORDER BY xid, id LIMIT 1) AS e
+                  UNION ALL
+                  SELECT e.created_at
+                    FROM postbatch.route AS r
+                   CROSS JOIN LATERAL pg_snapshot_xip(
+                         CASE r.phase WHEN 0 THEN r.snap_last
+                                      ELSE r.snap_cur END) AS x
+                   CROSS JOIN LATERAL (
+                         SELECT created_at FROM postbatch.event
+                          WHERE xid >= x AND xid <= x
+                            AND (r.phase <> 0
+                                 OR (xid, id) > (r.pos_xid, r.pos_id))
+                          ORDER BY xid, id LIMIT 1) AS e) AS first),
+         (SELECT min(b.due_at)
+            FROM unnest('{1,2,3}'::smallint[]) AS u (urgency)
+           CROSS JOIN LATERAL (
+                 SELECT due_at FROM postbatch.batch
+                  WHERE urgency = u.urgency AND due_at <= now()
+                  ORDER BY due_at, id LIMIT 1) AS b)
+$$;
+
 SELECT postbatch.grant_rights();
