@@ -166,7 +166,9 @@ pair AS MATERIALIZED (
                 NULL::bigint AS recipient_id
           WHERE false
          -- */
-         LIMIT $3::int + 1) AS x ON true
+         -- Bounded by the LIMIT below: one here would hand its bound down to
+         -- every branch, 700 instructions an event, and 2,300 with 31 roles.
+         OFFSET 0) AS x ON true
    LIMIT greatest($2::int, $3::int + 3)
 ),
 tally AS MATERIALIZED (
@@ -192,21 +194,24 @@ tally AS MATERIALIZED (
          END AS has_later
     FROM pair
 ),
-cut AS MATERIALIZED (
-  SELECT CASE WHEN NOT tally.is_whole
-              THEN (SELECT event_id FROM pair
-                    OFFSET tally.rows - 1 LIMIT 1) END AS event_id,
-         CASE WHEN tally.is_whole THEN tally.events
-              ELSE tally.events - 1 END AS events
-    FROM tally
-),
 giant AS MATERIALIZED (
   -- Looked for only when there are enough pairs for one.
   SELECT array_agg(g.event_id) AS event_ids
     FROM (SELECT event_id FROM pair
            WHERE (SELECT rows FROM tally) > $3::int
            GROUP BY event_id HAVING count(rank) > $3::int) AS g
-   WHERE g.event_id IS DISTINCT FROM (SELECT event_id FROM cut)
+),
+cut AS MATERIALIZED (
+  -- A giant is left to fanout_step.sql whether all its pairs are here or not,
+  -- so a step gets on even when one event is more than it may hold.
+  SELECT last.event_id,
+         CASE WHEN last.event_id IS NULL THEN tally.events
+              ELSE tally.events - 1 END AS events
+    FROM tally CROSS JOIN giant
+    LEFT JOIN LATERAL (
+         SELECT event_id FROM pair WHERE NOT tally.is_whole
+         OFFSET greatest(0, tally.rows - 1) LIMIT 1) AS last
+      ON (last.event_id = ANY (giant.event_ids)) IS NOT TRUE
 ),
 wanted AS NOT MATERIALIZED (
   -- One pair for each recipient and event: of the roles by which the
@@ -349,14 +354,14 @@ fanned AS (
 done AS (
   SELECT cut.events, last.xid, last.event_id,
          tally.is_whole AND tally.events < $1::int AS is_window_read,
-         CASE WHEN tally.is_whole THEN tally.top_id
+         CASE WHEN cut.event_id IS NULL THEN tally.top_id
               ELSE (SELECT max(event_id) FROM pair
                      WHERE event_id <> cut.event_id) END AS top_id
     FROM tally CROSS JOIN cut
     LEFT JOIN LATERAL (
          -- The last row but those of the event that is cut.
          SELECT xid, event_id FROM pair
-         OFFSET greatest(0, CASE WHEN tally.is_whole THEN tally.rows
+         OFFSET greatest(0, CASE WHEN cut.event_id IS NULL THEN tally.rows
                                  ELSE (SELECT count(*) FROM pair
                                         WHERE event_id <> cut.event_id)
                             END - 1) LIMIT 1) AS last

@@ -409,6 +409,33 @@ class GiantFanOut(SqlCase):
         self.assertEqual([(r, big) for r in range(1, 2501)
                           if r not in (7, 8, 9)], self.pairs("urgency = 3"))
 
+    def test_giants_of_any_size_among_others_in_steps_of_any_size(self):
+        """Whether an event is a giant does not depend on where a step ends,
+        and every step gets on. (The addressee that is not there counts.)"""
+        sizes = [3, 5, 0, 2500, 4, 1, 7, 50, 4, 4, 11, 2500, 9, 2]
+        for pairs in 8, 13, 40:
+            self.sql("DELETE FROM postbatch.batch; DELETE FROM"
+                     " postbatch.fanout")
+            events = [self.emit("notice", {"recipients": list(
+                range(1, n + 1))}) for n in sizes]
+            done = self.step(pairs=pairs, fanout=5)
+            number = done["events"]
+            while not done["finished"]:
+                self.assertGreater(done["events"], 0)
+                done = self.step(pairs=pairs, fanout=5)
+                number += done["events"]
+                self.assertLessEqual(done["letters"], max(pairs, 8))
+                if number == len(events) and not done["events"]:
+                    break
+            self.assertEqual(len(events), number)
+            self.assertEqual(
+                sorted((r, e) for n, e in zip(sizes, events) if n < 5
+                       for r in range(1, n + 1)), self.pairs())
+            self.assertEqual(
+                [e for n, e in zip(sizes, events) if n >= 5],
+                [int(e) for e, in self.sql("SELECT event_id FROM"
+                                           " postbatch.fanout ORDER BY 1")])
+
     def test_the_least_served_goes_first(self):
         events = [self.emit("news", {"topic": "all"}) for _ in "ab"]
         self.step(fanout=1000)
