@@ -16,7 +16,8 @@ CREATE FUNCTION postbatch.role_order(role_ids smallint[]) RETURNS bytea
 -- What queries/route.sql carries with each pair, as one number: how long a
 -- type gathers, in milliseconds, above 32 bits; how many events it puts into
 -- one letter beyond the first, above one bit; 1 when it is logged.
-CREATE FUNCTION postbatch.terms(window_ms int, gather_max int, is_logged boolean)
+CREATE FUNCTION postbatch.terms(window_ms int, gather_max int,
+                                is_logged boolean)
   RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   AS $$ SELECT (window_ms::bigint << 32) | ((gather_max - 1)::bigint << 1)
                | is_logged::int::bigint $$;

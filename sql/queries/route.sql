@@ -282,8 +282,9 @@ later AS MATERIALIZED (
   -- What is not to be mailed at once. A pass without any stops at the first
   -- condition.
   SELECT w.urgency, w.recipient_id, w.type_id, w.event_id,
-         (w.rank & 65535)::smallint AS role_id, w.frequency, CASE w.frequency WHEN 'instant' THEN w.window_ms
-                           ELSE 0 END AS window_ms,
+         (w.rank & 65535)::smallint AS role_id, w.frequency,
+         CASE w.frequency WHEN 'instant' THEN w.window_ms
+                          ELSE 0 END AS window_ms,
          CASE w.frequency WHEN 'instant' THEN NULL
               ELSE r.time_zone END AS time_zone
     FROM wanted AS w
