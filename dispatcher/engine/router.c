@@ -11,7 +11,12 @@
 #include "base/mem.h"
 #include "store/route.h"
 
-enum { FANOUT_STEP = 10000, STEP_PAIRS = 50000, REST_MS = 1000 };
+enum {
+    FANOUT_STEP = 10000,
+    STEP_PAIRS = 50000,
+    PASSED_BY_SHARE = 10, /* of router.ahead, for what was passed by */
+    REST_MS = 1000,
+};
 
 /* What a step is about. */
 enum work { WORK_PROMOTE, WORK_STEP, WORK_FANOUT, WORKS };
@@ -32,6 +37,7 @@ struct router {
     struct router_hooks hooks;
     void *ctx;
     int64_t ahead_max; /* letters in batches */
+    int64_t passed_by; /* letters of steps, since the last of those held */
     int step_max;
     int step_events; /* halved by an error, doubled by success */
     bool wants[WORKS];
@@ -177,7 +183,11 @@ static void on_step(void *ctx, const struct route_step *step)
     r->skip_reason = NULL;
     count(r, step);
     r->wants[r->work] = !step->is_finished && !step->is_locked_out;
+    if (r->work == WORK_PROMOTE) {
+        r->passed_by = 0;
+    }
     if (r->work == WORK_STEP) {
+        r->passed_by += step->letters;
         r->wants[WORK_FANOUT] |= step->fanouts > 0;
         if (r->step_events < r->step_max) {
             r->step_events = r->step_events * 2 < r->step_max
@@ -295,10 +305,21 @@ bool router_has_work(const struct router *r)
 }
 
 /* How many more letters this work may add to those that wait in batches. The
- * many of digests and giants leave half the room to what has just happened. */
+ * many of digests and giants leave half the room to what has just happened. A
+ * backlog of events would fill that for hours: when as many have passed by what
+ * is due, which may be urgent, a few of it may go beyond. */
 static int64_t room(const struct router *r, enum work work, int64_t ahead)
 {
-    return (work == WORK_STEP ? r->ahead_max : r->ahead_max / 2) - ahead;
+    int64_t half = r->ahead_max / 2;
+
+    if (work == WORK_STEP) {
+        return r->ahead_max - ahead;
+    }
+    if (work == WORK_PROMOTE && r->passed_by >= half && ahead >= half &&
+        ahead < r->ahead_max) {
+        return r->ahead_max / PASSED_BY_SHARE;
+    }
+    return half - ahead;
 }
 
 static bool begin(struct router *r, enum work work, int64_t ahead)

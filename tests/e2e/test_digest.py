@@ -436,5 +436,38 @@ class Morning(harness.DispatchCase):
         self.assertLess(place, self.PEOPLE // 2)
 
 
+class Backlog(harness.DispatchCase):
+    """More events than may wait in batches, and something that is due."""
+
+    keeps = ("log",)
+    settings = (("router.ahead", "4000"), ("router.step", "200"),
+                ("relay.main.rate_per_s", "3000"))
+    types = {"one": {}, "two": {}}
+    PEOPLE = 10000
+
+    def test_it_does_not_hold_up_what_is_due(self):
+        """Urgent events that were gathered are promoted among them."""
+        self.recipients(self.PEOPLE + 1)
+        self.sql("INSERT INTO postbatch.preference"
+                 " VALUES (NULL, 'one', 'addressee', 'daily')")
+        self.emit("one", {"subject": "x", "recipient": self.PEOPLE + 1})
+        self.dispatcher.start()
+        wait_for(lambda: self.number(
+            "SELECT count(*) FROM postbatch.held") == 1, "what is held")
+        self.sql("SELECT postbatch.emit('two', jsonb_build_object("
+                 "'subject', 'x', 'recipient', i))"
+                 " FROM generate_series(1, %d) AS i" % self.PEOPLE)
+        self.wait_accepted(2000)
+        self.sql("UPDATE postbatch.held SET urgency = 1,"
+                 " due_at = due_at - interval '2 days'")
+        self.wait_accepted(self.PEOPLE + 1)
+        self.assert_each_once(self.PEOPLE + 1)
+        order = [row[3] for row in self.sink.arrivals()]
+        place = order.index("u%d@example.org" % (self.PEOPLE + 1))
+        harness.measured("an urgent mail that was held arrived after %d of %d"
+                         " that had just happened" % (place, self.PEOPLE))
+        self.assertLess(place, self.PEOPLE // 2)
+
+
 if __name__ == "__main__":
     unittest.main()
