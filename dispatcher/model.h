@@ -84,9 +84,10 @@ struct event {
     struct span payload;   /* JSON text; ptr NULL = not here, see below */
     bool is_beyond_budget; /* not fetched for want of memory: try again */
     uint32_t letters_left; /* of its batch, that were not composed yet */
-    void *parsed;   /* owned by the mail room; NULL until it has looked */
-    bool is_poison; /* set aside: leave it out of every letter */
-    bool is_told;   /* the log has a line about its poison */
+    void *parsed;      /* owned by the mail room; NULL until it has looked */
+    bool was_prepared; /* once: its drift was told, its note written */
+    bool is_poison;    /* set aside: leave it out of every letter */
+    bool is_told;      /* the log has a line about its poison */
     struct span poison_stage;  /* valid when is_poison: "render", ... */
     struct span poison_reason; /* valid when is_poison; owned by the arena */
     struct span note; /* what was cut or repaired to mail it, in words, for the

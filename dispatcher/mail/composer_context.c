@@ -47,7 +47,8 @@ enum compose_result work_prepare(struct work *w)
     for (uint32_t i = 0; i < w->letter->event_count; i++) {
         struct event *event = w->letter->events[i];
         struct drift drift = {c, event};
-        const bool is_first = w->letter->batch->attempt == 0;
+        const bool is_first =
+            w->letter->batch->attempt == 0 && !event->was_prepared;
         const char *stage = NULL;
 
         if (event->is_poison) {
@@ -61,7 +62,10 @@ enum compose_result work_prepare(struct work *w)
                                &c->subject, &c->note, &stage, &c->why)) {
                 return work_poison(w, event, stage);
             }
-            work_keep_note(w, event);
+            if (!event->was_prepared) {
+                work_keep_note(w, event);
+            }
+            event->was_prepared = true;
         }
         w->newest = event;
         w->event_count++;
