@@ -4,6 +4,11 @@
 -- take it from the others. An address that is cut stays too long to be one.
 -- Octets are asked first: to count letters costs more than to read the row.
 --
+-- A site may have a view here. The condition = ANY finds its way into most,
+-- that of a join into few (not past DISTINCT, nor into a UNION of which one
+-- side has no index): what would be read then is the whole of it, so that of a
+-- view the runs are asked for id by id.
+--
 -- Parameters:
 --   $1 bigint[]  recipient ids, each once
 --   $2 bigint[]  runs of more recipients: the first id of each
@@ -13,6 +18,10 @@
 --   id bigint, email text, name text, locale text (both may be ''),
 --   active boolean,
 --   suppressed text  why the address must not be written to; NULL: it may
+WITH directory AS MATERIALIZED (
+  SELECT relkind IN ('r', 'p') AS is_table
+    FROM pg_class WHERE oid = 'postbatch.recipient'::regclass
+)
 SELECT r.id,
        CASE WHEN octet_length(r.email) <= 320 THEN r.email
             ELSE left(r.email, 320) END AS email,
@@ -28,8 +37,14 @@ SELECT r.id,
        END AS suppressed
   FROM (SELECT id, email, name, locale, state
           FROM postbatch.recipient
-         WHERE id = ANY ($1::bigint[])
+         WHERE id = ANY ($1::bigint[] || (
+               SELECT array_agg(i)
+                 FROM directory,
+                      unnest($2::bigint[], $3::bigint[]) AS run (low, high),
+                      generate_series(run.low, run.high) AS i
+                WHERE NOT is_table))
         UNION ALL
         SELECT id, email, name, locale, state
           FROM unnest($2::bigint[], $3::bigint[]) AS run (low, high)
-          JOIN postbatch.recipient ON id BETWEEN run.low AND run.high) AS r
+          JOIN postbatch.recipient ON id BETWEEN run.low AND run.high
+         WHERE (SELECT is_table FROM directory)) AS r

@@ -559,6 +559,23 @@ class Plans(SqlCase):
                 scans = re.findall(r"Seq Scan on (\w+)", plan)
                 self.assertEqual([], [s for s in scans if s != "route"])
 
+    def test_a_view_of_recipients_is_not_read_as_a_whole(self):
+        """A site may have one in place of the table."""
+        self.recipients(20)
+        rows = self.sql(
+            "%s BEGIN; ALTER TABLE postbatch.recipient RENAME TO person;"
+            "CREATE VIEW postbatch.recipient AS"
+            "  SELECT DISTINCT ON (id) * FROM postbatch.person;"
+            "PREPARE q AS %s; EXECUTE q('{1}', '{5}', '{9}');"
+            "EXPLAIN (ANALYZE) EXECUTE q('{1}', '{5}', '{9}'); ROLLBACK" %
+            (PINS, read("queries", "fetch_recipients.sql")))
+        self.assertEqual(["1", "5", "6", "7", "8", "9"],
+                         sorted(row[0] for row in rows if len(row) > 1))
+        scans = [row[0] for row in rows if " on person" in row[0]]
+        self.assertEqual(2, len(scans), rows)
+        self.assertIn("rows=6 ", scans[0].split("actual")[1])
+        self.assertIn("never executed", scans[1])
+
     def test_a_late_router_does_not_walk_over_what_it_has_read(self):
         plan = self.explain(compose("route", self.roles), (1, 2, 3))
         self.assertIn("Index Cond: ((ROW(xid, id) > ROW(", plan)
