@@ -9,7 +9,8 @@
 -- All that a recipient has due in digests is one letter, of up to $1 events,
 -- the rest a further one; of a type that gathers, one letter for each
 -- recipient and type, as in route.sql. To keep that true, due times are taken
--- whole: the oldest, and as many more as $2 allows.
+-- whole: the oldest, and as many more as $2 allows. Each row has a pair or
+-- more, so that no more rows than that are looked at.
 --
 -- Parameters:
 --   $1 int     most events of one digest (1 makes a letter of each)
@@ -19,13 +20,13 @@
 --   finished boolean  nothing more was due when the step began
 WITH due AS MATERIALIZED (
   SELECT max(due_at) FILTER (WHERE pairs <= $2::bigint OR due_at = oldest)
-           AS until,
-         max(due_at) AS latest
+           AS until
     FROM (SELECT due_at, min(due_at) OVER () AS oldest,
                  sum(n) OVER (ORDER BY due_at) AS pairs
-            FROM postbatch.held
-           WHERE due_at <= now()
-             AND current_setting('postbatch.routing', true) = 'locked') AS h
+            FROM (SELECT due_at, n FROM postbatch.held
+                   WHERE due_at <= now()
+                     AND current_setting('postbatch.routing', true) = 'locked'
+                   ORDER BY due_at LIMIT $2::bigint + 1) AS h) AS h
 ),
 taken AS MATERIALIZED (
   DELETE FROM postbatch.held AS h
@@ -67,5 +68,7 @@ made AS (
 )
 SELECT coalesce(sum(pairs), 0)::bigint AS pairs,
        coalesce(sum(n), 0)::bigint AS letters, count(*) AS batches,
-       (SELECT until IS NOT DISTINCT FROM latest FROM due) AS finished
+       NOT EXISTS (SELECT FROM due
+                     JOIN postbatch.held AS h ON h.due_at > due.until
+                    WHERE h.due_at <= now()) AS finished
   FROM made
