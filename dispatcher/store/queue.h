@@ -6,7 +6,7 @@
  * mail (see sql/queries/).
  *
  *     lease ──▶ recipients ──▶ events ──▶ on_batches        (read connection)
- *     queue_settle ──▶ BEGIN, settle, COPY ledger, COMMIT ──▶ on_settled
+ *     queue_settle ──▶ BEGIN, settle, COPY ledger_N, COMMIT ──▶ on_settled
  *                                                          (write connection)
  *
  * A batch is fenced by its epoch: when its lease has run out and another

@@ -60,6 +60,7 @@ struct queue {
     size_t settled_count;
     size_t settle_max; /* one after a failure, doubled up to SETTLE_MAX */
     size_t settled_answers;
+    int64_t settled_us; /* wall clock: the time of all its rows */
     bool settle_failed;
     char copy_sql[256];           /* of the transaction under way */
     struct ev_timer settle_pause; /* after a transaction that failed */
@@ -116,8 +117,20 @@ void rows_finish(struct pending *p);
 
 /* ---- queue_ledger.c --------------------------------------------------- */
 
-/* Queues the COPY of all rows of the transaction under way; on_part hears how
- * it ended. False when it cannot be queued. */
+/* The row of the ledger for the letters of a batch that were plainly sent. */
+struct ledger_sum {
+    uint32_t letters; /* they are so many; 0 = no row */
+    int code;         /* their reply code */
+    uint32_t apart;   /* pairs of all other letters */
+};
+struct ledger_sum ledger_sum_of(const struct queue *q, const struct batch *b);
+/* The letter is among those of the sum. */
+bool ledger_is_in(const struct queue *q, const struct letter *l,
+                  const struct ledger_sum *sum);
+
+/* Queues the COPY of the rows of all letters of the transaction under way that
+ * are in no sum, if there are any; on_part hears how it ended. False when it
+ * cannot be queued. */
 bool ledger_copy(struct queue *q, pg_answer on_part);
 
 /* ---- queue_settle.c --------------------------------------------------- */

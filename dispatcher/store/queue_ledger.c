@@ -1,13 +1,14 @@
 /*
- * queue_ledger - what became of letters, as rows that are copied into the
- * ledger within the transaction that settles their batches.
+ * queue_ledger - what became of letters, as rows of the ledger that are written
+ * within the transaction that settles their batches.
  *
- * A row has the words of the verdict, when they are kept, and behind them what
- * was cut or repaired in the events to mail them.
+ * Letters that were plainly sent, which nearly all are, share one row, which
+ * settle.sql makes of the arrays of their batch. The others have rows of their
+ * own, which are copied: with the words of the verdict, when they are kept, and
+ * behind them what was cut or repaired in the events to mail them.
  */
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "store/queue_inner.h"
 
 /* The leaf is named, because finding it anew for every row costs more than
@@ -126,7 +127,7 @@ static void put_notes(struct buf *out, struct span reply, struct event **events,
 
 /* The row of the letter about these events. */
 static void put_sound(struct queue *q, struct buf *b, const struct letter *l,
-                      int64_t now_us, struct event **events, uint32_t count)
+                      struct event **events, uint32_t count)
 {
     struct outcome outcome = l->outcome;
     bool keeps_words =
@@ -134,19 +135,64 @@ static void put_sound(struct queue *q, struct buf *b, const struct letter *l,
     struct buf words;
 
     if (!has_notes(events, count)) {
-        put_row(b, l, now_us, events, count, &outcome, keeps_words);
+        put_row(b, l, q->settled_us, events, count, &outcome, keeps_words);
         return;
     }
     buf_init(&words, 0);
     put_notes(&words, keeps_words ? outcome.text : SPAN_NONE, events, count);
     outcome.text = buf_view(&words);
-    put_row(b, l, now_us, events, count, &outcome, true);
+    put_row(b, l, q->settled_us, events, count, &outcome, true);
     buf_release(&words);
 }
 
+/* ---- what needs no row of its own ---------------------------------------- */
+
+static bool is_plain(const struct queue *q, const struct letter *l)
+{
+    if (l->outcome.verdict != VERDICT_SENT || q->settings.keep_all_replies) {
+        return false;
+    }
+    for (uint32_t i = 0; i < l->event_count; i++) {
+        if (l->events[i]->is_poison || l->events[i]->note.len > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ledger_is_in(const struct queue *q, const struct letter *l,
+                  const struct ledger_sum *sum)
+{
+    return sum->letters > 0 && l->outcome.code == sum->code && is_plain(q, l);
+}
+
+/* Where most letters have rows of their own all have: the arrays would be
+ * kept for little. */
+struct ledger_sum ledger_sum_of(const struct queue *q, const struct batch *b)
+{
+    struct ledger_sum sum = {0};
+    uint32_t pairs = 0;
+
+    for (uint32_t i = 0; i < b->letter_count; i++) {
+        const struct letter *l = &b->letters[i];
+
+        if (sum.letters == 0) {
+            sum.code = l->outcome.code;
+        }
+        if (l->outcome.code == sum.code && is_plain(q, l)) {
+            sum.letters++;
+            pairs += l->event_count;
+        } else {
+            sum.apart += l->event_count;
+        }
+    }
+    return pairs > 0 && pairs >= sum.apart ? sum : (struct ledger_sum){0};
+}
+
+/* ---- the rows of a transaction ------------------------------------------ */
+
 /* The letter's row, and one for each poison event that was left out of it. */
-static void put_letter(struct queue *q, struct buf *b, struct letter *l,
-                       int64_t now_us)
+static void put_letter(struct queue *q, struct buf *b, const struct letter *l)
 {
     struct event *sound[500];
     uint32_t count = 0;
@@ -157,34 +203,41 @@ static void put_letter(struct queue *q, struct buf *b, struct letter *l,
                                         .text = SPAN_LIT("quarantined")};
 
         if (e->is_poison) {
-            put_row(b, l, now_us, &e, 1, &skipped, true);
+            put_row(b, l, q->settled_us, &e, 1, &skipped, true);
         } else if (count < sizeof(sound) / sizeof(sound[0])) {
             sound[count++] = e;
         }
     }
     if (count > 0 && l->outcome.verdict != VERDICT_NONE) {
-        put_sound(q, b, l, now_us, sound, count);
+        put_sound(q, b, l, sound, count);
     }
 }
 
 bool ledger_copy(struct queue *q, pg_answer on_part)
 {
-    int64_t now_us = clock_wall_us();
     struct buf data;
-    bool is_queued = false;
+    size_t head = 0;
+    bool is_queued = true;
 
     buf_init(&data, 0);
     pg_copy_begin(&data);
+    head = data.len;
     for (size_t i = 0; i < q->settled_count; i++) {
         struct batch *b = q->settled[i];
+        struct ledger_sum sum = ledger_sum_of(q, b);
 
         for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
-            put_letter(q, &data, &b->letters[k], now_us);
+            if (!ledger_is_in(q, &b->letters[k], &sum)) {
+                put_letter(q, &data, &b->letters[k]);
+            }
         }
     }
-    pg_copy_end(&data);
-    snprintf(q->copy_sql, sizeof(q->copy_sql), copy_format, leaf_of(now_us));
-    is_queued = pg_copy(q->writing, q->copy_sql, &data, on_part, q);
+    if (data.len > head) {
+        pg_copy_end(&data);
+        snprintf(q->copy_sql, sizeof(q->copy_sql), copy_format,
+                 leaf_of(q->settled_us));
+        is_queued = pg_copy(q->writing, q->copy_sql, &data, on_part, q);
+    }
     buf_release(&data);
     return is_queued;
 }

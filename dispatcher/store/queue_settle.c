@@ -1,18 +1,21 @@
 /*
  * queue_settle - verdicts become durable, a transaction for a few batches.
  *
- *     BEGIN, settle (each)  ──all answered──▶  COPY ledger, quarantine,
+ *     BEGIN, settle (each)  ──all answered──▶  COPY ledger_N, quarantine,
  *                                              suppress, COMMIT ──▶ on_settled
  *
- * settle.sql is the fence: for a batch whose lease was lost it removes and
- * adds nothing and says so; then none of that batch's letters goes into the
- * ledger, because its new owner writes them. If anything fails, the whole
+ * The three in the middle only where there is something for them: what was
+ * plainly sent, settle.sql writes itself (queue_ledger.c). It is the fence:
+ * for a batch whose lease was lost it removes and adds nothing and says so;
+ * then none of that batch's letters goes into the ledger, because its new
+ * owner writes them. If anything fails, the whole
  * transaction does, and every batch in it is offered again (SETTLE_AGAIN):
  * the outcomes are still in memory. The next transaction then has one batch
  * only, so that one that can never be settled does not hold up the others.
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/queue_inner.h"
 
@@ -250,15 +253,13 @@ static void put_pairs(struct queue *q, struct buf columns[6],
 }
 
 /* The pairs of the batch that go into new batches, as settle.sql wants them. */
-static bool ask_settle(struct queue *q, struct batch *b)
+static void put_later(struct queue *q, struct buf columns[6],
+                      const struct batch *b)
 {
     static const enum pg_type types[6] = {PG_TYPE_INT8, PG_TYPE_INT8,
                                           PG_TYPE_INT2, PG_TYPE_INT2,
                                           PG_TYPE_INT4, PG_TYPE_INT2};
-    struct buf columns[6];
-    struct pg_params p = {0};
     size_t count = 0;
-    bool is_queued = false;
 
     for (uint32_t i = 0; i < b->letter_count; i++) {
         const struct letter *l = &b->letters[i];
@@ -276,13 +277,50 @@ static bool ask_settle(struct queue *q, struct batch *b)
             put_pairs(q, columns, &b->letters[i]);
         }
     }
+}
+
+/* The places, from 1, of the pairs that the sum does not tell of. */
+static void put_apart(struct queue *q, struct buf *places,
+                      const struct batch *b, const struct ledger_sum *sum)
+{
+    int32_t place = 1;
+
+    buf_init(places, 0);
+    pg_array_begin(places, PG_TYPE_INT4, sum->letters > 0 ? sum->apart : 0);
+    for (uint32_t i = 0; sum->apart > 0 && i < b->letter_count; i++) {
+        const struct letter *l = &b->letters[i];
+        bool is_in = ledger_is_in(q, l, sum);
+
+        for (uint32_t k = 0; k < l->event_count; k++, place++) {
+            if (!is_in) {
+                pg_array_int32(places, place);
+            }
+        }
+    }
+}
+
+static bool ask_settle(struct queue *q, struct batch *b)
+{
+    struct ledger_sum sum = ledger_sum_of(q, b);
+    struct buf columns[6];
+    struct buf places;
+    struct pg_params p = {0};
+    bool is_queued = false;
+
+    put_later(q, columns, b);
+    put_apart(q, &places, b, &sum);
     pg_param_int64(&p, b->id);
     pg_param_int64(&p, q->worker_id);
     pg_param_int64(&p, b->epoch);
     for (size_t c = 0; c < 6; c++) {
         pg_param_binary(&p, &columns[c]);
     }
+    pg_param_int64(&p, q->settled_us - PG_EPOCH_US);
+    pg_param_int32(&p, (int32_t)sum.letters);
+    pg_param_int16(&p, (int16_t)sum.code);
+    pg_param_binary(&p, &places);
     is_queued = pg_query(q->writing, queue_sql("settle"), &p, on_fenced, q);
+    buf_release(&places);
     for (size_t c = 0; c < 6; c++) {
         buf_release(&columns[c]);
     }
@@ -314,6 +352,7 @@ void settle_next(struct queue *q)
     }
     ev_timer_again(q->loop, &q->settle_pace);
     q->settled_answers = 0;
+    q->settled_us = clock_wall_us();
     q->settle_failed = false;
     if (!pg_simple(q->writing, "BEGIN", on_part, q)) {
         q->settle_failed = true;

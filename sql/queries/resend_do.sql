@@ -70,8 +70,9 @@ made AS (
   RETURNING n
 ),
 noted AS (
-  INSERT INTO postbatch.ledger (batch_id, recipient_id, event_id, more_events,
-                                verdict, role, attempt, reply)
+  INSERT INTO postbatch.ledger_letter (batch_id, recipient_id, event_id,
+                                       more_events, verdict, role, attempt,
+                                       reply)
   SELECT batch_id, recipient_id, min(event_id),
          nullif((array_agg(event_id ORDER BY event_id))[2:], '{}'), 6,
          min(role), max(attempt), 'sent again on request'

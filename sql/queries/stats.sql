@@ -6,7 +6,9 @@
 -- Parameters:
 --   $1 int  count waiting events up to this many (10000); beyond, their
 --           number is estimated from the event ids
---   $2 int  pages of the ledger to read, from its end (400, about 30000 rows)
+--   $2 int  pages of each kind of the ledger's rows to read, from their end
+--           (400: about 30000 letters with rows of their own, and of the
+--           others a million)
 -- Result, one row; ages in seconds, NULL where nothing waits:
 --   waiting_events bigint, waiting_events_exact boolean, oldest_event_s,
 --   waiting_batches, waiting_letters bigint   due and not leased
@@ -32,7 +34,7 @@
 --   sent_1h, deferred_1h, failed_1h, unsure_1h, skipped_1h bigint
 --   recent_s     the seconds that these six cover: 3600, or less where $2
 --                pages do not reach back so far
---   ledger_rows bigint  estimate of PostgreSQL's: letters and attempts of the
+--   ledger_rows bigint  by PostgreSQL's estimates: letters and attempts of the
 --                       last month
 --   horizon_s                                 age of the oldest snapshot that
 --                                             anybody holds on this database
@@ -80,7 +82,8 @@ batch AS (
             FROM postbatch.batch) AS b
 ),
 tail AS MATERIALIZED (
-  SELECT * FROM postbatch.ledger_tail($2::int)
+  SELECT at, verdict, n, is_whole
+    FROM postbatch.ledger_youngest($2::int, NULL)
 ),
 recent AS MATERIALIZED (
   SELECT CASE WHEN coalesce(bool_and(is_whole), true) THEN 3600.0
@@ -89,13 +92,13 @@ recent AS MATERIALIZED (
     FROM tail
 ),
 hour AS (
-  SELECT count(*) FILTER (WHERE verdict = 1
-                            AND at >= now() - interval '1 min') AS sent_1m,
-         count(*) FILTER (WHERE verdict = 1) AS sent,
-         count(*) FILTER (WHERE verdict = 2) AS deferred,
-         count(*) FILTER (WHERE verdict = 3) AS failed,
-         count(*) FILTER (WHERE verdict = 4) AS unsure,
-         count(*) FILTER (WHERE verdict = 5) AS skipped
+  SELECT coalesce(sum(n) FILTER (WHERE verdict = 1
+                    AND at >= now() - interval '1 min'), 0) AS sent_1m,
+         coalesce(sum(n) FILTER (WHERE verdict = 1), 0) AS sent,
+         coalesce(sum(n) FILTER (WHERE verdict = 2), 0) AS deferred,
+         coalesce(sum(n) FILTER (WHERE verdict = 3), 0) AS failed,
+         coalesce(sum(n) FILTER (WHERE verdict = 4), 0) AS unsure,
+         coalesce(sum(n) FILTER (WHERE verdict = 5), 0) AS skipped
     FROM tail
    WHERE at >= now() - interval '1 hour'
 ),
@@ -152,9 +155,7 @@ SELECT CASE WHEN event.n < $1::int THEN event.n
        hour.failed AS failed_1h, hour.unsure AS unsure_1h,
        hour.skipped AS skipped_1h,
        round(recent.s::numeric, 1) AS recent_s,
-       (SELECT coalesce(sum(n_live_tup), 0) FROM pg_stat_user_tables
-         WHERE schemaname = 'postbatch'
-           AND relname LIKE 'ledger\_%')::bigint AS ledger_rows,
+       postbatch.ledger_rows() AS ledger_rows,
        (SELECT max(date_part('epoch', now() - xact_start))
           FROM pg_stat_activity
          WHERE backend_xmin IS NOT NULL AND datname = current_database()
