@@ -77,6 +77,7 @@ later AS (
                               attempt, place)
                   ORDER BY delay, attempt, letter, place) AS p
           GROUP BY delay, attempt) AS l
+   WHERE cardinality($4::bigint[]) > 0
   RETURNING 1
 )
 SELECT EXISTS (SELECT FROM ended) AS held,

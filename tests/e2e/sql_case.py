@@ -76,8 +76,8 @@ class SqlCase(unittest.TestCase):
 
     fast = True
     # What has rows; the schema's own remain.
-    tables = ("project_log", "project_log_missing", "event", "ledger_letter", "ledger_batch",
-              "batch", "held", "fanout", "quarantine",
+    tables = ("project_log", "project_log_missing", "event", "ledger_letter",
+              "ledger_batch", "batch", "held", "fanout", "quarantine",
               "drift", "worker", "suppression", "preference", "subscription",
               "recipient", "event_type_role", "event_type", "role")
 

@@ -203,7 +203,8 @@ class Abilities(TwoRelays):
             with self.subTest(gear=gear):
                 self.use(relay__main__gear=gear, relay__main__lanes="2")
                 self.replace_sink("--limits", "MAILMAX=7 RCPTMAX=3 X=1")
-                self.sql("TRUNCATE postbatch.recipient, postbatch.ledger"
+                self.sql("TRUNCATE postbatch.recipient,"
+                         " postbatch.ledger_letter, postbatch.ledger_batch"
                          " CASCADE")
                 self.recipients(10)
                 self.emit_notices(200, recipients=10)

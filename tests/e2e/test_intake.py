@@ -581,7 +581,8 @@ class Service(IntakeCase):
 
     def setUp(self):
         self.empty()
-        self.sql("TRUNCATE postbatch.batch, postbatch.ledger;"
+        self.sql("TRUNCATE postbatch.batch, postbatch.ledger_letter,"
+                 " postbatch.ledger_batch;"
                  "UPDATE postbatch.route SET snap_last = s, snap_cur = s,"
                  " phase = 2 FROM pg_current_snapshot() AS s")
         self.sink = harness.Sink(keeps=self.keeps)

@@ -200,8 +200,9 @@ class TwoAtOnce(harness.DispatchCase):
     def test_release(self):
         event = self.value("SELECT event_id FROM postbatch.ledger"
                            " WHERE recipient_id = 7")
-        self.sql("UPDATE postbatch.ledger SET verdict = 5"
-                 " WHERE event_id = %s" % event)
+        self.sql("INSERT INTO postbatch.ledger_letter (batch_id, recipient_id,"
+                 " event_id, verdict) SELECT batch_id, recipient_id, event_id,"
+                 " 5 FROM postbatch.ledger WHERE event_id = %s" % event)
         self.sql("INSERT INTO postbatch.quarantine (event_id, type, stage,"
                  " reason, created_at) SELECT id, type, 'render', 'x',"
                  " created_at FROM postbatch.event WHERE id = %s" % event)

@@ -75,8 +75,9 @@ class Rights(SqlCase):
         self.sql("SET ROLE postbatch_app; SELECT postbatch.emit('x', '{}');"
                  "SELECT postbatch.emit('x', '{}'::jsonb, 'bulk');"
                  "SELECT postbatch.emit('x', ARRAY['{}']::jsonb[]);")
-        for table in ("event", "event_3", "recipient", "ledger", "route",
-                      "quarantine", "schema_version"):
+        for table in ("event", "event_3", "recipient", "ledger_letter",
+                      "ledger_batch", "route", "quarantine",
+                      "schema_version"):
             for statement in ("SELECT * FROM postbatch.%s",
                               "DELETE FROM postbatch.%s",
                               "TRUNCATE postbatch.%s"):
@@ -112,7 +113,7 @@ class Rights(SqlCase):
             INSERT INTO postbatch.recipient (email) VALUES ('a@b');
             SELECT postbatch.emit('x', '{}');
             DELETE FROM postbatch.batch; TRUNCATE postbatch.event_3;
-            TRUNCATE postbatch.ledger_31;
+            TRUNCATE postbatch.ledger_31, postbatch.ledger_batch_31;
             SELECT * FROM postbatch.housekeeping();
             SELECT * FROM postbatch.schema_version;""")
         self.denied("postbatch_worker",
@@ -206,8 +207,13 @@ class Worker(SqlCase):
             "lease", worker, ms, count, [1, 2, 3], FOREVER)}
 
     def settle(self, batch, worker, epoch, *columns):
+        return self.settle_sent(batch, worker, epoch, 0, 0, [], *columns)
+
+    def settle_sent(self, batch, worker, epoch, n, code, apart, *columns):
+        """The same with letters that were plainly sent."""
         columns = columns or ([],) * 6
-        return self.query("settle", batch, worker, epoch, *columns)[0]
+        return self.query("settle", batch, worker, epoch, *columns,
+                          "2026-01-02 03:04:05.678901+00", n, code, apart)[0]
 
     def test_two_workers_never_hold_the_same_batch(self):
         self.many(1200)
@@ -407,8 +413,8 @@ class Operators(SqlCase):
         self.events = [self.emit("x", {"recipient": r}) for r in (1, 2, 3)]
 
     def note(self, recipient, event, verdict, ago="1 hour", more=None):
-        self.sql("INSERT INTO postbatch.ledger (at, batch_id, recipient_id,"
-                 " event_id, more_events, verdict, role) VALUES (now() -"
+        self.sql("INSERT INTO postbatch.ledger_letter (at, batch_id,"
+                 " recipient_id, event_id, more_events, verdict, role) VALUES (now() -"
                  " interval '%s', 1, %d, %d, %s, %d, 1)" %
                  (ago, recipient, event, literal(more), verdict))
 
@@ -550,7 +556,7 @@ class Plans(SqlCase):
             "renew": (1, 1000, [1], [1]), "give_back": (1, [1]),
             "fetch_recipients": ([1, 2], [4], [9]),
             "fetch_events": (1, [1, 65], [81], [145], 9),
-            "settle": (1, 1, 1, *one, *one, *one),
+            "settle": (1, 1, 1, *one, *one, *one, "now", 1, 250, [1]),
         }
         for name, arguments in cases.items():
             with self.subTest(name):

@@ -28,8 +28,8 @@ class Figures(SqlCase):
         return {(r["type"], r["urgency"]): r for r in self.ask("stats_types")}
 
     def note(self, event, verdict, minutes=1, count=1):
-        self.sql("INSERT INTO postbatch.ledger (at, batch_id, recipient_id,"
-                 " event_id, verdict) SELECT now() - %f * interval '1 min', 1,"
+        self.sql("INSERT INTO postbatch.ledger_letter (at, batch_id,"
+                 " recipient_id, event_id, verdict) SELECT now() - %f * interval '1 min', 1,"
                  " i, %d, %d FROM generate_series(1, %d) AS i" %
                  (minutes, event, verdict, count))
 
@@ -106,7 +106,7 @@ class Figures(SqlCase):
         pages = int(self.value(
             "SELECT (sum(pg_relation_size(inhrelid)) / 8192)::int"
             " FROM pg_inherits"
-            " WHERE inhparent = 'postbatch.ledger'::regclass"))
+            " WHERE inhparent = 'postbatch.ledger_letter'::regclass"))
         for name, parameters in PARAMETERS.items():
             plan = "\n".join(r[0] for r in self.sql(
                 "SET jit = off; PREPARE q AS %s; EXPLAIN (ANALYZE, BUFFERS,"

@@ -267,7 +267,8 @@ class Accepted(TlsCase):
                 ("auto", {"CRAM-MD5": b"", "NTLM": b"", "PLAIN": plain},
                  "PLAIN")):
             with self.subTest(auth=auth, offered=list(secrets)):
-                self.sql("TRUNCATE postbatch.recipient, postbatch.ledger"
+                self.sql("TRUNCATE postbatch.recipient,"
+                         " postbatch.ledger_letter, postbatch.ledger_batch"
                          " CASCADE")
                 relay = self.relay(tls="starttls", pair="good",
                                    secrets=secrets)
@@ -290,7 +291,8 @@ class Accepted(TlsCase):
                                 ("oauthbearer", "OAUTHBEARER"),
                                 ("auto", "XOAUTH2"), ("auto", "OAUTHBEARER")):
             with self.subTest(auth=auth, mechanism=mechanism):
-                self.sql("TRUNCATE postbatch.recipient, postbatch.ledger"
+                self.sql("TRUNCATE postbatch.recipient,"
+                         " postbatch.ledger_letter, postbatch.ledger_batch"
                          " CASCADE")
                 relay = self.relay(tls="starttls", pair="good")
                 relay.secrets = {
@@ -312,7 +314,8 @@ class Accepted(TlsCase):
         """On this host, and where the operator says so."""
         for host, allowed in (("127.0.0.1", "no"), (DISTANT, "yes")):
             with self.subTest(host=host):
-                self.sql("TRUNCATE postbatch.recipient, postbatch.ledger"
+                self.sql("TRUNCATE postbatch.recipient,"
+                         " postbatch.ledger_letter, postbatch.ledger_batch"
                          " CASCADE")
                 relay = self.relay(secrets={"PLAIN": b"\0jane\0s3cret-pass"})
                 self.assert_sent(relay, over_tls=False, host=host, tls="none",
