@@ -21,10 +21,9 @@ SELECT e.id AS event_id, e.type,
        coalesce(left(r.name, 200), '') AS name,
        coalesce(left(r.locale, 40), '') AS locale,
        (SELECT o.name
-          FROM postbatch.ledger AS l
+          FROM postbatch.ledger_about(ARRAY[e.id], ARRAY[r.id],
+                 coalesce(e.created_at, 'infinity')) AS l
           JOIN postbatch.role AS o ON o.id = l.role
-         WHERE l.at >= e.created_at AND l.recipient_id = r.id
-           AND (l.event_id = e.id OR e.id = ANY (l.more_events))
          ORDER BY l.at DESC
          LIMIT 1) AS role
   FROM (SELECT) AS one

@@ -25,11 +25,19 @@ latest AS (
   SELECT DISTINCT ON (l.recipient_id, e.id)
          l.recipient_id, e.id AS event_id, l.verdict, l.at, l.role, l.reply,
          l.code, l.attempt, l.batch_id, l.event_id AS first_event
-    FROM postbatch.ledger AS l
+    FROM (SELECT CASE WHEN $2::text IS NOT NULL
+                      THEN ARRAY(SELECT id FROM who) END AS ids) AS w
+   CROSS JOIN LATERAL postbatch.ledger_about($1::bigint[], w.ids,
+                                             $3::timestamptz) AS l
    CROSS JOIN LATERAL unnest(l.event_id || l.more_events) AS e (id)
-   WHERE l.at >= coalesce($3::timestamptz, '-infinity')
-     AND ($1::bigint[] IS NULL OR e.id = ANY ($1::bigint[]))
-     AND ($2::text IS NULL OR l.recipient_id IN (SELECT id FROM who))
+   WHERE ($1::bigint[] IS NULL OR e.id = ANY ($1::bigint[]))
+     -- Others would be sorted for nothing; what was sent is not so rare.
+     AND (1 = ANY ($4::smallint[])
+          OR l.recipient_id IN (SELECT recipient_id
+                                  FROM postbatch.ledger_letter
+                                 WHERE verdict = ANY ($4::smallint[])
+                                   AND at >= coalesce($3::timestamptz,
+                                                      '-infinity')))
    ORDER BY l.recipient_id, e.id, l.at DESC, l.attempt DESC
 ),
 again AS (

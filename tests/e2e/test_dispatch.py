@@ -146,6 +146,53 @@ class Who(harness.DispatchCase):
         self.assertEqual(self.number("SELECT count(*) FROM postbatch.event"), 1)
 
 
+class Ledger(harness.DispatchCase):
+    """What became of each letter reads the same, whether it has a row of its
+    own or shares one."""
+
+    types = TYPES
+    sink_options = ("--fault", "rcpt~u5@=550 5.2.3 too big for it",
+                    "--fault", "rcpt~u6@=451 4.2.1 later")
+    settings = (("retry.first", "1h"),)
+
+    def test_own_rows_and_shared_ones_say_the_same(self):
+        self.recipients(60)
+        self.sql("INSERT INTO postbatch.suppression (email, reason)"
+                 " VALUES ('u4@example.org', 'asked to be left alone')")
+        told = []
+        for replies in ("all", "trouble"):
+            self.dispatcher.settings["ledger.replies"] = replies
+            self.dispatcher.write_config()
+            first = self.emit("Each", {"recipients": list(range(1, 61)),
+                                       "subject": "Hello"})
+            for n in range(3):
+                self.emit("Gathered", {"recipients": [1, 2, 4, 5, 6],
+                                       "subject": str(n)})
+            self.dispatcher.must("run", "--once")
+            told.append(self.sql(
+                "SELECT recipient_id, (event_id - %d) >> 4,"
+                " ARRAY(SELECT (e - %d) >> 4 FROM unnest(more_events) AS e),"
+                " verdict, code, role, attempt, ring = postbatch.ring(at, 32),"
+                " CASE WHEN verdict <> 1 THEN enhanced || ' ' || reply END"
+                " FROM postbatch.ledger WHERE event_id >= %d"
+                " ORDER BY 1, 2" % (first, first, first)))
+            shared = self.number("SELECT coalesce(sum(n), 0)"
+                                 " FROM postbatch.ledger_batch")
+            if replies == "all":
+                self.assertEqual(shared, 0)
+                self.assertEqual(self.sql(
+                    "SELECT count(*) FROM postbatch.ledger"
+                    " WHERE verdict = 1 AND reply IS NULL"), [["0"]])
+        self.assertEqual(told[0], told[1])
+        self.assertEqual(len(told[1]), 65)
+        verdicts = [row[3] for row in told[1]]
+        self.assertEqual([verdicts.count(v) for v in "1235"], [59, 2, 2, 2])
+        self.assertEqual(shared, 59)
+        self.assertEqual(self.sql(
+            "SELECT count(DISTINCT at) = count(DISTINCT batch_id)"
+            " FROM postbatch.ledger WHERE event_id >= %d" % first), [["t"]])
+
+
 class Form(harness.DispatchCase):
     """What the relay was given, read by another program: Python."""
 

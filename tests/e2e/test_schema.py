@@ -187,8 +187,10 @@ class Contracts(SqlCase):
         self.assertEqual(seen, self.types("id, xmin"))
 
 
-class Worker(SqlCase):
-    """lease, renew, settle, give back."""
+class WorkerCase(SqlCase):
+    """With what a worker does."""
+
+    AT = "2026-01-02 03:04:05.678901+00"
 
     def setUp(self):
         super().setUp()
@@ -213,7 +215,11 @@ class Worker(SqlCase):
         """The same with letters that were plainly sent."""
         columns = columns or ([],) * 6
         return self.query("settle", batch, worker, epoch, *columns,
-                          "2026-01-02 03:04:05.678901+00", n, code, apart)[0]
+                          self.AT, n, code, apart)[0]
+
+
+class Worker(WorkerCase):
+    """lease, renew, settle, give back."""
 
     def test_two_workers_never_hold_the_same_batch(self):
         self.many(1200)
@@ -403,6 +409,138 @@ class Worker(SqlCase):
         self.assertEqual([batch], list(self.lease(2)))
 
 
+class Ledger(WorkerCase):
+    """One row for the letters of a batch that were plainly sent, and a view
+    that tells of each."""
+
+    def rows(self, where="true"):
+        return self.sql("SELECT recipient_id, event_id, more_events, verdict,"
+                        " code, enhanced, role, attempt, reply"
+                        " FROM postbatch.ledger WHERE %s ORDER BY 1, 2" %
+                        where)
+
+    def test_plainly_sent_letters_share_a_row(self):
+        self.many(4)
+        (batch, row), = self.lease(1).items()
+        events = row[8].strip("{}").split(",")
+        self.assertEqual(["t", "0"],
+                         self.settle_sent(batch, 1, 1, 4, 250, []))
+        role = str(self.roles["addressee"])
+        self.assertEqual([[str(i + 1), events[i], "", "1", "250", "", role,
+                           "0", ""] for i in range(4)], self.rows())
+        self.assertEqual([[str(batch), "4", "t", "t"]], self.sql(
+            "SELECT DISTINCT l.batch_id, b.n, l.at = '%s' AND b.at = l.at,"
+            " l.ring = postbatch.ring(l.at, 32) FROM postbatch.ledger AS l,"
+            " postbatch.ledger_batch AS b" % self.AT))
+        self.assertEqual("0", self.value("SELECT count(*)"
+                                         " FROM postbatch.ledger_letter"))
+
+    def test_without_any_there_is_no_row(self):
+        self.many(2)
+        (batch, _), = self.lease(1).items()
+        self.assertEqual(["t", "0"], self.settle(batch, 1, 1))
+        self.assertEqual([], self.rows())
+
+    def test_letters_that_stand_apart_are_not_told_of(self):
+        self.many(4)
+        (batch, row), = self.lease(1).items()
+        events = row[8].strip("{}").split(",")
+        role = self.roles["addressee"]
+        self.assertEqual(["t", "1"], self.settle_sent(
+            batch, 1, 1, 2, 0, [2, 3], [2], [int(events[1])], [1], [role],
+            [60], [1]))
+        self.assertEqual([["1", events[0], ""], ["4", events[3], ""]],
+                         [[r[0], r[1], r[4]] for r in self.rows()])
+        # The rest of a batch is settled under the name of its origin.
+        self.sql("UPDATE postbatch.batch SET due_at = now()")
+        (again, _), = self.lease(1).items()
+        self.settle_sent(again, 1, 1, 1, 251, [])
+        self.assertEqual([["2", events[1], "", "1", "251", "", str(role), "1",
+                           ""]], self.rows("attempt = 1"))
+        self.assertEqual([[str(batch)]], self.sql(
+            "SELECT DISTINCT batch_id FROM postbatch.ledger"))
+
+    def test_a_letter_about_several_events_is_one_row(self):
+        for _ in range(3):
+            self.emit("g", {"recipients": [1, 2, 3]})
+        self.route()
+        (batch, row), = self.lease(1).items()
+        events = row[8].strip("{}").split(",")
+        self.assertEqual("{0,0,0,1,1,1,2,2,2}", row[9])
+        self.settle_sent(batch, 1, 1, 2, 250, [4, 5, 6])
+        self.assertEqual(
+            [["1", events[0], "{%s,%s}" % tuple(events[1:3])],
+             ["3", events[6], "{%s,%s}" % tuple(events[7:])]],
+            [r[:3] for r in self.rows()])
+        # By its first event, by another, and by who got it.
+        for about, found in (
+                ("'{%s}', NULL, NULL" % events[0], ["1", "3"]),
+                ("'{%s}', NULL, NULL" % events[2], ["1", "3"]),
+                ("'{%s,77}', '{1,2}', '%s'" % (events[1], self.AT), ["1"]),
+                ("NULL, '{3}', NULL", ["3"]), ("NULL, '{2}', NULL", []),
+                ("'{77}', NULL, NULL", []), ("NULL, '{1}', now()", [])):
+            with self.subTest(about):
+                self.assertEqual(found, [r for r, in self.sql(
+                    "SELECT recipient_id FROM postbatch.ledger_about(%s)"
+                    " ORDER BY 1" % about)])
+
+    def test_who_lost_the_lease_writes_nothing(self):
+        self.many(2)
+        (batch, _), = self.lease(1, ms=-1).items()
+        self.lease(2)
+        self.assertEqual(["f", "0"],
+                         self.settle_sent(batch, 1, 1, 2, 250, []))
+        self.assertEqual([], self.rows())
+        self.settle_sent(batch, 2, 2, 2, 250, [])
+        self.assertEqual(2, len(self.rows()))
+
+    def test_a_worker_of_the_version_before_goes_on_settling(self):
+        self.sql("COPY postbatch.ledger_7 (ring, at, batch_id, recipient_id,"
+                 " event_id, more_events, verdict, code, enhanced, role,"
+                 " attempt, reply) FROM STDIN;\n7\t2026-01-02\t5\t6\t16\t"
+                 "{32,48}\t1\t250\t\\N\t1\t0\t\\N\n\\.\n")
+        self.assertEqual([["6", "16", "{32,48}", "1", "250", "", "1", "0",
+                           ""]], self.rows("ring = 7"))
+
+    def test_conditions_reach_both_kinds(self):
+        plan = "\n".join(r[0] for r in self.sql(
+            "EXPLAIN (COSTS off) SELECT * FROM postbatch.ledger"
+            " WHERE ring = 7 AND at > '2026-01-01'"))
+        leaves = set(re.findall(r"on (ledger_\w+)", plan))
+        self.assertEqual({"ledger_7", "ledger_batch_7"},
+                         {leaf for leaf in leaves if leaf[-1].isdigit() and
+                          "_at" not in leaf})
+        self.assertEqual(2, len(re.findall(r"Filter:.*at > ", plan)) or
+                         len(re.findall(r"Cond:.*at > ", plan)), plan)
+        # What is never in ledger_batch does not ask it.
+        plan = "\n".join(r[0] for r in self.sql(
+            "EXPLAIN (COSTS off) SELECT * FROM postbatch.ledger"
+            " WHERE verdict = 3"))
+        self.assertNotIn("ledger_batch", plan)
+        self.assertIn("ledger_7", plan)
+
+    def test_housekeeping_empties_both_leaves(self):
+        tomorrow = self.value("SELECT postbatch.ring(now() +"
+                              " interval '1 day', 32)")
+        for ring in (tomorrow, "(%s + 30) %% 32" % tomorrow):
+            self.sql("INSERT INTO postbatch.ledger_batch (ring, batch_id, n,"
+                     " recipient_ids, event_ids, roles) VALUES"
+                     " (%s, 1, 1, '{1}', '{16}', '{1}');"
+                     "INSERT INTO postbatch.ledger_letter (ring, batch_id,"
+                     " recipient_id, event_id, verdict) VALUES"
+                     " (%s, 1, 1, 32, 3)" % (ring, ring))
+        self.assertEqual("4", self.value("SELECT count(*)"
+                                         " FROM postbatch.ledger"))
+        self.assertEqual([["ledger_" + tomorrow, "emptied"],
+                          ["ledger_batch_" + tomorrow, "emptied"]],
+                         [r for r in self.query("housekeeping")
+                          if r[0].startswith("ledger")])
+        self.assertEqual("2", self.value("SELECT count(*)"
+                                         " FROM postbatch.ledger"))
+        self.assertEqual([], [r for r in self.query("housekeeping")
+                              if r[0].startswith("ledger")])
+
+
 class Operators(SqlCase):
     """resend, stats, housekeeping, reseat."""
 
@@ -521,6 +659,38 @@ class Operators(SqlCase):
                          [rows[0][:2], rows[0][3]])
         self.assertEqual(1, self.route()["letters"])
 
+    def test_a_leaf_is_kept_when_letters_come_up_meanwhile(self):
+        """They are sent again after it was asked what needs the leaf."""
+        tomorrow = int(self.value(
+            "SELECT postbatch.ring(now() + interval '1 day', 16)"))
+        old = (self.events[0] >> 4) << 4 | tomorrow
+        self.route()
+        self.route()
+        self.sql("DELETE FROM postbatch.batch; UPDATE postbatch.event SET"
+                 " ring = %d, id = ((id >> 4) << 4) | %d; INSERT INTO"
+                 " postbatch.quarantine (event_id, type, stage, reason)"
+                 " VALUES (%d, 'x', 'render', 'r')" %
+                 (tomorrow, tomorrow, old))
+        self.note(1, old, 3)
+        # Housekeeping has asked and waits for this row.
+        resend = harness.Session(self.dsn)
+        self.addCleanup(resend.close)
+        resend.run("BEGIN; UPDATE postbatch.quarantine SET reason = 's'")
+        house = subprocess.Popen(
+            ["psql", "-qAtX", self.dsn, "-c",
+             read("queries", "housekeeping.sql")],
+            stdout=subprocess.PIPE, text=True)
+        harness.wait_for(lambda: self.value(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted") == "1",
+            "housekeeping to wait")
+        self.assertEqual([["1", "1", "0"]], self.query(
+            "resend_do", [old], None, None, [3]))
+        resend.run("COMMIT")
+        said = house.communicate()[0]
+        self.assertIn("event_%d|kept: it came into use again" % tomorrow, said)
+        self.assertEqual("3", self.value("SELECT count(*) FROM"
+                                         " postbatch.event"))
+
     def test_after_a_restore_from_a_dump(self):
         self.route()
         self.emit("x", {"recipient": 4})
@@ -618,6 +788,23 @@ class Migrate(unittest.TestCase):
         harness.psql(self.dsn, text)
         self.assertEqual("", self.dispatcher.must("migrate",
                                                   "--print").stdout)
+
+    def test_a_ledger_with_rows_is_taken_along(self):
+        self.dispatcher.must("migrate", "--to", "8")
+        harness.psql(self.dsn, "INSERT INTO postbatch.ledger (ring, batch_id,"
+                     " recipient_id, event_id, verdict, reply) SELECT i % 32,"
+                     " 1, i, 16, 3, 'no ' || i FROM generate_series(0, 99)"
+                     " AS i")
+        columns = ("SELECT attname, atttypid::regtype FROM pg_attribute WHERE"
+                   " attrelid = 'postbatch.ledger'::regclass AND attnum > 0"
+                   " ORDER BY attnum")
+        content = "SELECT * FROM postbatch.ledger ORDER BY recipient_id"
+        before = [harness.psql(self.dsn, q) for q in (columns, content)]
+        self.dispatcher.must("migrate")
+        self.assertEqual(before, [harness.psql(self.dsn, q)
+                                  for q in (columns, content)])
+        self.assertEqual("4", harness.value(
+            self.dsn, "SELECT count(*) FROM postbatch.ledger_3"))
 
     def test_up_to_a_version(self):
         self.dispatcher.must("migrate", "--to", "1")

@@ -122,8 +122,8 @@ class Figures(SqlCase):
                              (name, count, pages, took, read_pages))
             scanned = re.findall(r"Seq Scan on (ledger\w*)", plan)
             self.assertEqual([], scanned)
-            tail = re.search(r"Function Scan on ledger_tail.*rows=(\d+) loops",
-                             plan)
+            tail = re.search(r"Function Scan on ledger_youngest"
+                             r".*rows=(\d+) loops", plan)
             self.assertLess(int(tail[1]), 60000)
             if own:
                 self.assertLess(read_pages, pages / 2)
@@ -132,6 +132,65 @@ class Figures(SqlCase):
         self.assertGreater(float(one["recent_s"]), 5)
         self.assertAlmostEqual(1000, int(one["sent_1h"]) /
                                float(one["recent_s"]), delta=700)
+
+    def batches(self, count, n, back="1 s", first=1):
+        """Rows of ledger_batch, the youngest a moment ago, so far apart."""
+        self.sql("INSERT INTO postbatch.ledger_batch (ring, at, batch_id, code,"
+                 " n, recipient_ids, event_ids, roles) SELECT"
+                 " postbatch.ring(now(), 32), now() - (%d - b) * interval '%s',"
+                 " b, 250, %d, array_agg(i), array_agg((b * %d + i) << 4),"
+                 " array_agg(1::smallint) FROM generate_series(1, %d) AS b,"
+                 " generate_series(%d, %d) AS i GROUP BY b ORDER BY b" %
+                 (count, back, n, n, count, first, first + n - 1))
+
+    def test_letters_that_share_rows_are_counted_and_cost_no_more(self):
+        today = self.value("SELECT postbatch.ring(now(), 32)")
+        self.batches(3000, 500, "0.1 s")
+        one = self.ask("stats")[0]
+        self.assertGreater(int(one["sent_1h"]), 500000)  # by 400 pages
+        self.assertLess(float(one["recent_s"]), 301)
+        self.assertAlmostEqual(5000, int(one["sent_1h"]) /
+                               float(one["recent_s"]), delta=50)
+        self.assertAlmostEqual(5000, float(one["letters_per_s"]), delta=100)
+        # A row a letter: so many letters, whole batches, the youngest.
+        n, whole, back = self.sql(
+            "SELECT count(*), bool_or(is_whole), max(at) - min(at) < '1.5 s'"
+            " FROM postbatch.ledger_tail(100)")[0]
+        self.assertEqual(("7500", "f", "t"), (n, whole, back))
+        # Letters with rows of their own from before that do not count: nobody
+        # knows what was sent then. Those of the same time do.
+        self.sql("INSERT INTO postbatch.ledger_letter (ring, at, batch_id,"
+                 " recipient_id, event_id, verdict) SELECT %s, now() -"
+                 " a * interval '1 s', 1, 1, 16, 3 FROM unnest('{900, 1}'"
+                 "::int[]) AS a" % today)
+        self.assertEqual([["3", "1"]], self.sql(
+            "SELECT verdict, count(*) FROM postbatch.ledger_tail(100)"
+            " WHERE verdict <> 1 GROUP BY 1"))
+        self.assertEqual("1", self.ask("stats")[0]["failed_1h"])
+        took = float(self.sql(
+            "EXPLAIN (ANALYZE, SUMMARY) SELECT * FROM"
+            " postbatch.ledger_tail(100)")[-1][0].split()[2])
+        harness.measured("the youngest of 1,500,000 letters: %.0f ms" % took)
+
+    def test_what_is_whole_is_called_whole(self):
+        self.sql("TRUNCATE postbatch.ledger_batch, postbatch.ledger_letter")
+        self.batches(10, 500)
+        wait_for(lambda: self.ask("stats")[0]["ledger_rows"] == "5000",
+                 "PostgreSQL's counts")
+        self.batches(1, 1)
+        self.sql("INSERT INTO postbatch.ledger_batch (at, batch_id, n, code,"
+                 " recipient_ids, event_ids, roles, letters, apart) VALUES"
+                 " (now(), 1, 2, 250, '{1,1,2,2,3}', '{16,32,48,64,80}',"
+                 " '{1,1,1,1,1}', '{0,0,1,1,2}', '{5}')")
+        self.assertEqual([["5003", "t"]], self.sql(
+            "SELECT count(*), bool_and(is_whole)"
+            " FROM postbatch.ledger_tail(100)"))
+        self.assertEqual([["2"]], self.sql(
+            "SELECT count(*) FROM postbatch.ledger_tail(100)"
+            " WHERE event_id IN (16, 48) AND at = (SELECT max(at) FROM"
+            " postbatch.ledger_batch)"))
+        one = self.ask("stats")[0]
+        self.assertEqual(["5003", "3600.0"], [one["sent_1h"], one["recent_s"]])
 
 
 class TheCommand(harness.DispatchCase):
