@@ -121,12 +121,13 @@ void rows_finish(struct pending *p);
 struct ledger_sum {
     uint32_t letters; /* they are so many; 0 = no row */
     int code;         /* their reply code */
-    uint32_t apart;   /* pairs of all other letters */
+    uint32_t apart;   /* pairs of all other letters; 0 when there is no row */
 };
 struct ledger_sum ledger_sum_of(const struct queue *q, const struct batch *b);
-/* The letter is among those of the sum. */
-bool ledger_is_in(const struct queue *q, const struct letter *l,
-                  const struct ledger_sum *sum);
+/* Puts the places in the batch, from 1, of the pairs that the sum does not
+ * tell of, as an int[]. */
+void ledger_put_apart(const struct queue *q, const struct batch *b,
+                      const struct ledger_sum *sum, struct buf *out);
 
 /* Queues the COPY of the rows of all letters of the transaction under way that
  * are in no sum, if there are any; on_part hears how it ended. False when it

@@ -160,7 +160,8 @@ static bool is_plain(const struct queue *q, const struct letter *l)
     return true;
 }
 
-bool ledger_is_in(const struct queue *q, const struct letter *l,
+/* The letter is among those of the sum. */
+static bool is_in(const struct queue *q, const struct letter *l,
                   const struct ledger_sum *sum)
 {
     return sum->letters > 0 && l->outcome.code == sum->code && is_plain(q, l);
@@ -187,6 +188,24 @@ struct ledger_sum ledger_sum_of(const struct queue *q, const struct batch *b)
         }
     }
     return pairs > 0 && pairs >= sum.apart ? sum : (struct ledger_sum){0};
+}
+
+void ledger_put_apart(const struct queue *q, const struct batch *b,
+                      const struct ledger_sum *sum, struct buf *out)
+{
+    int32_t place = 1;
+
+    pg_array_begin(out, PG_TYPE_INT4, sum->apart);
+    for (uint32_t i = 0; sum->apart > 0 && i < b->letter_count; i++) {
+        const struct letter *l = &b->letters[i];
+        bool is_apart = !is_in(q, l, sum);
+
+        for (uint32_t k = 0; k < l->event_count; k++, place++) {
+            if (is_apart) {
+                pg_array_int32(out, place);
+            }
+        }
+    }
 }
 
 /* ---- the rows of a transaction ------------------------------------------ */
@@ -227,7 +246,7 @@ bool ledger_copy(struct queue *q, pg_answer on_part)
         struct ledger_sum sum = ledger_sum_of(q, b);
 
         for (uint32_t k = 0; q->settled_held[i] && k < b->letter_count; k++) {
-            if (!ledger_is_in(q, &b->letters[k], &sum)) {
+            if (!is_in(q, &b->letters[k], &sum)) {
                 put_letter(q, &data, &b->letters[k]);
             }
         }

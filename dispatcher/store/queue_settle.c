@@ -279,36 +279,17 @@ static void put_later(struct queue *q, struct buf columns[6],
     }
 }
 
-/* The places, from 1, of the pairs that the sum does not tell of. */
-static void put_apart(struct queue *q, struct buf *places,
-                      const struct batch *b, const struct ledger_sum *sum)
-{
-    int32_t place = 1;
-
-    buf_init(places, 0);
-    pg_array_begin(places, PG_TYPE_INT4, sum->letters > 0 ? sum->apart : 0);
-    for (uint32_t i = 0; sum->apart > 0 && i < b->letter_count; i++) {
-        const struct letter *l = &b->letters[i];
-        bool is_in = ledger_is_in(q, l, sum);
-
-        for (uint32_t k = 0; k < l->event_count; k++, place++) {
-            if (!is_in) {
-                pg_array_int32(places, place);
-            }
-        }
-    }
-}
-
 static bool ask_settle(struct queue *q, struct batch *b)
 {
     struct ledger_sum sum = ledger_sum_of(q, b);
     struct buf columns[6];
-    struct buf places;
+    struct buf apart;
     struct pg_params p = {0};
     bool is_queued = false;
 
     put_later(q, columns, b);
-    put_apart(q, &places, b, &sum);
+    buf_init(&apart, 0);
+    ledger_put_apart(q, b, &sum, &apart);
     pg_param_int64(&p, b->id);
     pg_param_int64(&p, q->worker_id);
     pg_param_int64(&p, b->epoch);
@@ -318,9 +299,9 @@ static bool ask_settle(struct queue *q, struct batch *b)
     pg_param_int64(&p, q->settled_us - PG_EPOCH_US);
     pg_param_int32(&p, (int32_t)sum.letters);
     pg_param_int16(&p, (int16_t)sum.code);
-    pg_param_binary(&p, &places);
+    pg_param_binary(&p, &apart);
     is_queued = pg_query(q->writing, queue_sql("settle"), &p, on_fenced, q);
-    buf_release(&places);
+    buf_release(&apart);
     for (size_t c = 0; c < 6; c++) {
         buf_release(&columns[c]);
     }

@@ -19,23 +19,23 @@
 --
 -- Parameters; $4 to $9 are parallel arrays, a pair at each place, in the order
 -- of the batch, empty when nothing is left:
---   $1 bigint      batch id
---   $2 bigint      worker id
---   $3 bigint      epoch
---   $4 bigint[]    recipient ids
---   $5 bigint[]    event ids
---   $6 smallint[]  letter of each pair, as in the batch (numbered anew here)
---   $7 smallint[]  roles
---   $8 int[]       seconds from now until it is due; the same for all pairs
---                  of a letter. Each different (delay, attempt) makes a batch
---   $9 smallint[]  attempt of the new batch: one more for what was deferred,
---                  the same for what was not tried
---   $10 timestamptz  when it happened
+--   $1 bigint        batch id
+--   $2 bigint        worker id
+--   $3 bigint        epoch
+--   $4 bigint[]      recipient ids
+--   $5 bigint[]      event ids
+--   $6 smallint[]    letter of each pair, as in the batch (numbered anew here)
+--   $7 smallint[]    roles
+--   $8 int[]         seconds from now until it is due; the same for all pairs
+--                    of a letter. Each different (delay, attempt) makes a batch
+--   $9 smallint[]    attempt of the new batch: one more for what was deferred,
+--                    the same for what was not tried
+--   $10 timestamptz  when it happened, as in the rows of the other letters
 --   $11 int          letters that were plainly sent; 0: no row for them
 --   $12 smallint     their reply code; 0: they have none
 --   $13 int[]        places in the batch, from 1, of the pairs of all others
 -- Result: one row:
---   held boolean    the fence held; if false, roll back
+--   held boolean    the fence held; if false, write nothing about this batch
 --   batches bigint  new batches
 WITH ended AS (
   DELETE FROM postbatch.batch
