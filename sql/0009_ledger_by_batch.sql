@@ -53,48 +53,64 @@ COMMENT ON COLUMN postbatch.ledger_batch.apart IS
   'Places (from 1) in the arrays that do not count here: these letters have'
   ' rows of their own in ledger_letter, or none';
 
--- The letters of a row of ledger_batch, from its arrays.
-CREATE FUNCTION postbatch.ledger_letters(recipient_ids bigint[],
-                                         event_ids bigint[],
-                                         letters smallint[], roles smallint[],
-                                         apart int[])
-  RETURNS TABLE (recipient_id bigint, event_id bigint, more_events bigint[],
-                 role smallint)
-  LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 500
-  AS $$
-  SELECT p.recipient_id, p.event_id, NULL::bigint[], p.role
-    FROM unnest(recipient_ids, event_ids, roles) WITH ORDINALITY
-         AS p (recipient_id, event_id, role, place)
-   WHERE letters IS NULL AND (apart IS NULL OR p.place <> ALL (apart))
-  UNION ALL
-  SELECT g.recipient_id, g.event_ids[1], nullif(g.event_ids[2:], '{}'),
-         g.roles[1]
-    FROM (SELECT min(p.recipient_id) AS recipient_id,
-                 array_agg(p.event_id ORDER BY p.place) AS event_ids,
-                 array_agg(p.role ORDER BY p.place) AS roles
-            FROM unnest(recipient_ids, event_ids, letters, roles)
-                 WITH ORDINALITY
-                 AS p (recipient_id, event_id, letter, role, place)
-           WHERE letters IS NOT NULL
-             AND (apart IS NULL OR p.place <> ALL (apart))
-           GROUP BY p.letter) AS g
-  $$;
+-- The letters of ledger_batch, a row each, and the arrays they stand in: ask
+-- for what these contain, and no others are taken apart.
+CREATE VIEW postbatch.ledger_shared AS
+  SELECT b.ring, b.at, b.batch_id, l.recipient_id, l.event_id, l.more_events,
+         1::smallint AS verdict, b.code, NULL::text AS enhanced, l.role,
+         b.attempt, NULL::text AS reply, b.recipient_ids, b.event_ids
+    FROM postbatch.ledger_batch AS b
+   CROSS JOIN LATERAL (
+         SELECT p.recipient_id, p.event_id, NULL::bigint[] AS more_events,
+                p.role
+           FROM unnest(b.recipient_ids, b.event_ids, b.roles)
+                WITH ORDINALITY AS p (recipient_id, event_id, role, place)
+          WHERE b.letters IS NULL
+            AND (b.apart IS NULL OR p.place <> ALL (b.apart))
+         UNION ALL
+         SELECT g.recipient_id, g.event_ids[1],
+                nullif(g.event_ids[2:], '{}'), g.roles[1]
+           FROM (SELECT min(p.recipient_id) AS recipient_id,
+                        array_agg(p.event_id ORDER BY p.place) AS event_ids,
+                        array_agg(p.role ORDER BY p.place) AS roles
+                   FROM unnest(b.recipient_ids, b.event_ids, b.letters,
+                               b.roles) WITH ORDINALITY
+                        AS p (recipient_id, event_id, letter, role, place)
+                  WHERE b.letters IS NOT NULL
+                    AND (b.apart IS NULL OR p.place <> ALL (b.apart))
+                  GROUP BY p.letter) AS g) AS l;
 
 CREATE VIEW postbatch.ledger AS
   SELECT ring, at, batch_id, recipient_id, event_id, more_events, verdict,
          code, enhanced, role, attempt, reply
     FROM postbatch.ledger_letter
   UNION ALL
-  SELECT b.ring, b.at, b.batch_id, l.recipient_id, l.event_id, l.more_events,
-         1::smallint, b.code, NULL::text, l.role, b.attempt, NULL::text
-    FROM postbatch.ledger_batch AS b
-   CROSS JOIN LATERAL postbatch.ledger_letters(
-         b.recipient_ids, b.event_ids, b.letters, b.roles, b.apart) AS l;
+  SELECT ring, at, batch_id, recipient_id, event_id, more_events, verdict,
+         code, enhanced, role, attempt, reply
+    FROM postbatch.ledger_shared;
 COMMENT ON VIEW postbatch.ledger IS
   'What became of every letter, a row a letter and attempt. To write, use'
   ' ledger_letter.';
+COMMENT ON VIEW postbatch.ledger_shared IS
+  'The letters of ledger_batch, a row each. Read the view ledger.';
 COMMENT ON COLUMN postbatch.ledger.verdict IS
   '1 sent, 2 deferred, 3 failed, 4 unsure, 5 skipped, 6 resent';
+
+-- Whoever was allowed to read it still is.
+DO $$
+DECLARE
+  reader text;
+BEGIN
+  FOR reader IN
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+      FROM pg_class AS c, aclexplode(c.relacl) AS a
+     WHERE c.oid = 'postbatch.ledger_letter'::regclass
+       AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('GRANT SELECT ON postbatch.ledger TO %s', reader);
+  END LOOP;
+END $$;
 
 -- What the ledger has of some events or recipients, since a time; what is NULL
 -- does not narrow. Like the view with these conditions, but arrays in which
@@ -111,17 +127,14 @@ CREATE FUNCTION postbatch.ledger_about(events bigint[], recipients bigint[],
           OR l.more_events && events)
      AND (recipients IS NULL OR l.recipient_id = ANY (recipients))
   UNION ALL
-  SELECT b.ring, b.at, b.batch_id, l.recipient_id, l.event_id, l.more_events,
-         1::smallint, b.code, NULL::text, l.role, b.attempt, NULL::text
-    FROM (SELECT * FROM postbatch.ledger_batch
-           WHERE at >= coalesce(since, '-infinity')
-             AND (events IS NULL OR event_ids && events)
-             AND (recipients IS NULL OR recipient_ids && recipients)
-          OFFSET 0) AS b
-   CROSS JOIN LATERAL postbatch.ledger_letters(
-         b.recipient_ids, b.event_ids, b.letters, b.roles, b.apart) AS l
-   WHERE (events IS NULL OR l.event_id = ANY (events)
+  SELECT l.ring, l.at, l.batch_id, l.recipient_id, l.event_id, l.more_events,
+         l.verdict, l.code, l.enhanced, l.role, l.attempt, l.reply
+    FROM postbatch.ledger_shared AS l
+   WHERE l.at >= coalesce(since, '-infinity')
+     AND (events IS NULL OR l.event_ids && events)
+     AND (events IS NULL OR l.event_id = ANY (events)
           OR l.more_events && events)
+     AND (recipients IS NULL OR l.recipient_ids && recipients)
      AND (recipients IS NULL OR l.recipient_id = ANY (recipients))
   $$;
 
@@ -193,10 +206,15 @@ CREATE OR REPLACE FUNCTION postbatch.ledger_tail(pages int)
    CROSS JOIN LATERAL (
          SELECT y.event_id WHERE NOT y.is_batch
          UNION ALL
-         SELECT l.event_id
-           FROM postbatch.ledger_letters(y.event_ids, y.event_ids, y.letters,
-                                         NULL, y.apart) AS l
-          WHERE y.is_batch) AS e (event_id)
+         -- Of each letter the first event: where the letter before ends.
+         SELECT p.event_id
+           FROM unnest(y.event_ids, y.letters) WITH ORDINALITY
+                AS p (event_id, letter, place)
+          WHERE y.is_batch
+            AND (y.letters IS NULL
+                 OR p.letter IS DISTINCT FROM y.letters[p.place - 1])
+            AND (y.apart IS NULL OR p.place <> ALL (y.apart))
+         ) AS e (event_id)
   $$;
 
 -- About how many rows the view has, from PostgreSQL's own counts of rows; what

@@ -794,7 +794,8 @@ class Migrate(unittest.TestCase):
         harness.psql(self.dsn, "INSERT INTO postbatch.ledger (ring, batch_id,"
                      " recipient_id, event_id, verdict, reply) SELECT i % 32,"
                      " 1, i, 16, 3, 'no ' || i FROM generate_series(0, 99)"
-                     " AS i")
+                     " AS i; GRANT SELECT ON postbatch.ledger TO PUBLIC;"
+                     "GRANT USAGE ON SCHEMA postbatch TO PUBLIC")
         columns = ("SELECT attname, atttypid::regtype FROM pg_attribute WHERE"
                    " attrelid = 'postbatch.ledger'::regclass AND attnum > 0"
                    " ORDER BY attnum")
@@ -805,6 +806,13 @@ class Migrate(unittest.TestCase):
                                   for q in (columns, content)])
         self.assertEqual("4", harness.value(
             self.dsn, "SELECT count(*) FROM postbatch.ledger_3"))
+        # Who could read it still can, without more rights than that.
+        harness.psql(self.dsn, "INSERT INTO postbatch.ledger_batch (batch_id,"
+                     " n, recipient_ids, event_ids, roles) VALUES (1, 1,"
+                     " '{100}', '{16}', '{1}')")
+        self.assertEqual([["101"]], harness.psql(
+            self.dsn, "SET ROLE postbatch_app;"
+            " SELECT count(*) FROM postbatch.ledger"))
 
     def test_up_to_a_version(self):
         self.dispatcher.must("migrate", "--to", "1")
