@@ -29,14 +29,16 @@ latest AS (
    CROSS JOIN LATERAL postbatch.ledger_about($1::bigint[], w.ids,
                                              $3::timestamptz) AS l
    CROSS JOIN LATERAL unnest(l.event_id || l.more_events) AS e (id)
+    -- Others would be sorted for nothing; what was sent is not so rare. As a
+    -- join, because what "IN" finds is looked through for each row once it is
+    -- more than work_mem holds.
+    LEFT JOIN (SELECT DISTINCT recipient_id
+                 FROM postbatch.ledger_letter
+                WHERE verdict = ANY ($4::smallint[])
+                  AND at >= coalesce($3::timestamptz, '-infinity')) AS h
+      ON h.recipient_id = l.recipient_id
    WHERE ($1::bigint[] IS NULL OR e.id = ANY ($1::bigint[]))
-     -- Others would be sorted for nothing; what was sent is not so rare.
-     AND (1 = ANY ($4::smallint[])
-          OR l.recipient_id IN (SELECT recipient_id
-                                  FROM postbatch.ledger_letter
-                                 WHERE verdict = ANY ($4::smallint[])
-                                   AND at >= coalesce($3::timestamptz,
-                                                      '-infinity')))
+     AND (1 = ANY ($4::smallint[]) OR h.recipient_id IS NOT NULL)
    ORDER BY l.recipient_id, e.id, l.at DESC, l.attempt DESC
 ),
 again AS MATERIALIZED (

@@ -596,6 +596,21 @@ class Operators(SqlCase):
         self.assertEqual([], self.preview(None, "nobody", None, [3]))
         self.assertEqual([], self.preview([b], None, None, [4, 5]))
 
+    def test_many_failures_are_not_looked_through_for_each_row(self):
+        """As on a connection without pins, where more failed than work_mem
+        holds."""
+        for name in ("resend_preview", "resend_do"):
+            with self.subTest(name):
+                plan = "\n".join(r[0] for r in self.sql(
+                    "BEGIN; SET LOCAL work_mem = '64kB';"
+                    "INSERT INTO postbatch.ledger_letter (batch_id,"
+                    "  recipient_id, event_id, verdict)"
+                    "  SELECT 1, i, 16, 3 FROM generate_series(1, 20000) AS i;"
+                    "ANALYZE postbatch.ledger_letter; PREPARE q AS %s;"
+                    "EXPLAIN (COSTS off) EXECUTE q(NULL, NULL, NULL, '{3}');"
+                    "ROLLBACK" % read("queries", name + ".sql")))
+                self.assertNotRegex(plan, r"Filter:.*\(SubPlan")
+
     def test_stats(self):
         self.emit("nothing", {})
         self.note(1, self.events[0], 1, "1 minute")
