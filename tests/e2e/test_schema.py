@@ -519,16 +519,20 @@ class Ledger(WorkerCase):
         self.assertNotIn("ledger_batch", plan)
         self.assertIn("ledger_7", plan)
 
+    def note_both(self, ring, ago):
+        at = "now() - interval '%s'" % ago
+        self.sql("INSERT INTO postbatch.ledger_batch (ring, at, batch_id, n,"
+                 " recipient_ids, event_ids, roles) VALUES"
+                 " (%s, %s, 1, 1, '{1}', '{16}', '{1}');"
+                 "INSERT INTO postbatch.ledger_letter (ring, at, batch_id,"
+                 " recipient_id, event_id, verdict) VALUES"
+                 " (%s, %s, 1, 1, 32, 3)" % (ring, at, ring, at))
+
     def test_housekeeping_empties_both_leaves(self):
         tomorrow = self.value("SELECT postbatch.ring(now() +"
                               " interval '1 day', 32)")
         for ring in (tomorrow, "(%s + 30) %% 32" % tomorrow):
-            self.sql("INSERT INTO postbatch.ledger_batch (ring, batch_id, n,"
-                     " recipient_ids, event_ids, roles) VALUES"
-                     " (%s, 1, 1, '{1}', '{16}', '{1}');"
-                     "INSERT INTO postbatch.ledger_letter (ring, batch_id,"
-                     " recipient_id, event_id, verdict) VALUES"
-                     " (%s, 1, 1, 32, 3)" % (ring, ring))
+            self.note_both(ring, "31 days")
         self.assertEqual("4", self.value("SELECT count(*)"
                                          " FROM postbatch.ledger"))
         self.assertEqual([["ledger_" + tomorrow, "emptied"],
@@ -539,6 +543,16 @@ class Ledger(WorkerCase):
                                          " FROM postbatch.ledger"))
         self.assertEqual([], [r for r in self.query("housekeeping")
                               if r[0].startswith("ledger")])
+
+    def test_housekeeping_keeps_what_a_fast_clock_wrote_into_tomorrow(self):
+        tomorrow = self.value("SELECT postbatch.ring(now() +"
+                              " interval '1 day', 32)")
+        self.note_both(tomorrow, "-1 minute")
+        self.assertEqual({"kept: it came into use again"},
+                         {r[1] for r in self.query("housekeeping")
+                          if r[0].startswith("ledger")})
+        self.assertEqual("2", self.value("SELECT count(*)"
+                                         " FROM postbatch.ledger"))
 
 
 class Operators(SqlCase):
