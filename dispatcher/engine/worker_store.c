@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/worker_inner.h"
+#include "store/route.h"
 
 enum { IDLE_SLOWDOWN = 240 };
 
@@ -129,7 +130,7 @@ static void on_router_ready(void *ctx)
 {
     struct worker *w = ctx;
 
-    for (int id = 1; id < 1024; id++) {
+    for (int id = 1; id < ROLE_IDS_MAX; id++) {
         const char *name = router_role_name(w->router, id);
 
         if (name[0] != '\0') {

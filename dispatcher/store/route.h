@@ -99,6 +99,10 @@ struct route_hooks {
 
 struct route;
 
+/* The numbers of roles are below this: those of a smallint. A sequence gives
+ * them, so there are gaps, and a few roles may have high ones. */
+enum { ROLE_IDS_MAX = INT16_MAX + 1 };
+
 /* types and roles are used until route_free. */
 struct route *route_new(struct ev_loop *loop,
                         const struct route_settings *settings,

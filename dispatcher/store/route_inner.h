@@ -8,8 +8,6 @@
 #include "store/pg.h"
 #include "store/route.h"
 
-enum { ROLE_IDS_MAX = 1024 };
-
 struct route {
     struct ev_loop *loop;
     struct pg *pg;

@@ -51,6 +51,16 @@ class Who(harness.DispatchCase):
         self.assertEqual(self.sql("SELECT recipient_id, attempt, code FROM"
                                   " postbatch.ledger"), [["2", "0", "250"]])
 
+    def test_the_number_of_a_role_may_be_high(self):
+        """Each start that fails after it has asked for numbers uses them up."""
+        self.recipients(1)
+        self.sql("SELECT setval(pg_get_serial_sequence('postbatch.role',"
+                 " 'id'), 32000)")
+        self.emit("notice", {"recipient": 1, "subject": "High", "body": "!"})
+        self.assertEqual(self.mailed(), [("u1@example.org", "High")])
+        self.assertEqual(self.sink.mails()[0]["X-Postbatch-Role"],
+                         "addressee")
+
     def test_who_has_two_roles_gets_one_mail(self):
         self.recipients(1)
         self.subscribe("news", 1)
