@@ -88,7 +88,7 @@ set yrange [-0.7:%g]
 set ytics (%s) scale 0
 set rmargin 6
 set style fill solid noborder
-set xlabel 'mails a second (log scale): Postbatch, and others doing the same'
+set xlabel 'mails a second (log scale): Postbatch, and others'
 plot $bars using (%g):1:(%g):2:($1-0.33):($1+0.33):3 \\
          with boxxyerror lc rgb variable, \\
      $bars using 2:1:4 with labels left offset 0.6,0 tc rgb '#30343b'
